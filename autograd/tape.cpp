@@ -1,0 +1,194 @@
+#include "autograd/tape.h"
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+namespace farsight {
+namespace {
+
+thread_local Tape* current = nullptr;
+
+/// Makes `whole` a complete sum: columns that no part has written become zero.
+void complete(Grad& whole) {
+  if (whole.filled || !whole.value) return;
+  for (const Grad::Part& part : whole.parts) {
+    const std::shared_ptr<Grad> grad = part.grad.lock();
+    if (!grad || !grad->filled) whole.value.columns(part.begin, part.count).fill_zero();
+  }
+  whole.filled = true;
+}
+
+}  // namespace
+
+Sink Slot::sink(DType dtype) const {
+  if (!like_.grad) return {};
+  Grad& grad = *like_.grad;
+  if (grad.whole) {
+    Grad& whole = *grad.whole;
+    if (!whole.value) {
+      // The whole's width is the end of its last part: split covers every column.
+      const Grad::Part& last = whole.parts.back();
+      whole.value = Tensor::empty(like_.shape().with_last(last.begin + last.count), dtype,
+                                  like_.device(), "gradient");
+    }
+    grad.value = whole.value.columns(grad.begin, like_.shape().last());
+    const bool add = whole.filled || grad.filled;
+    grad.filled = true;
+    return {grad.value, add};
+  }
+  if (!grad.value) grad.value = Tensor::empty(like_.shape(), dtype, like_.device(), "gradient");
+  if (!grad.parts.empty()) complete(grad);
+  check(grad.value.dtype() == dtype && grad.value.shape() == like_.shape(),
+        "gradient: the buffer is {} {}, the operation writes {} {}", name_of(grad.value.dtype()),
+        to_string(grad.value.shape()), name_of(dtype), to_string(like_.shape()));
+  const bool add = grad.filled;
+  grad.filled = true;
+  return {grad.value, add};
+}
+
+Tape::Tape() : outer_(std::exchange(current, this)) {}
+
+Tape::~Tape() {
+  if (current == this) current = outer_;
+  drop();
+}
+
+void Tape::drop() {
+  while (!nodes_.empty()) {
+    for (const auto& grad : nodes_.back().in) {
+      grad->uses--;
+    }
+    nodes_.pop_back();
+  }
+}
+
+void Tape::backward(const Tensor& y, const Tensor& dy) {
+  check(y.grad != nullptr, "backward: no recorded operation leads to this tensor of shape {}",
+        to_string(y.shape()));
+  check(dy.shape() == y.shape(), "backward: dy must be {}, got {}", to_string(y.shape()),
+        to_string(dy.shape()));
+  if (current == this) current = outer_;
+  const NoTape no_second_order;
+  y.grad->value = dy;
+  y.grad->filled = true;
+  for (; !nodes_.empty(); nodes_.pop_back()) {
+    Node& node = nodes_.back();
+    std::vector<Tensor> gradients;
+    bool any = false;
+    for (const auto& grad : node.out) {
+      any |= grad->filled;
+      gradients.push_back(grad->filled ? std::exchange(grad->value, {}) : Tensor());
+    }
+    if (any) node.backward(gradients);
+    for (const auto& grad : node.in) {
+      if (--grad->uses == 0 && grad->ready) grad->ready();
+    }
+  }
+}
+
+std::vector<std::shared_ptr<Grad>> Tape::leaves() const {
+  std::unordered_set<const Grad*> made, seen;
+  std::vector<std::shared_ptr<Grad>> found;
+  for (const Node& node : nodes_) {
+    for (const auto& grad : node.in) {
+      if (!made.contains(grad.get()) && seen.insert(grad.get()).second) found.push_back(grad);
+    }
+    for (const auto& grad : node.out) {
+      made.insert(grad.get());
+    }
+  }
+  return found;
+}
+
+bool recording(std::initializer_list<const Tensor*> inputs) {
+  if (current == nullptr) return false;
+  return std::any_of(inputs.begin(), inputs.end(),
+                     [](const Tensor* x) { return x != nullptr && x->grad != nullptr; });
+}
+
+void record(std::initializer_list<Tensor*> outputs, std::initializer_list<const Tensor*> inputs,
+            Tape::Backward backward) {
+  if (!recording(inputs)) return;
+  Tape::Node node;
+  for (const Tensor* x : inputs) {
+    if (x == nullptr || !x->grad) continue;
+    x->grad->uses++;
+    node.in.push_back(x->grad);
+  }
+  for (Tensor* y : outputs) {
+    if (!y->grad) y->grad = std::make_shared<Grad>();
+    node.out.push_back(y->grad);
+  }
+  node.backward = std::move(backward);
+  current->nodes_.push_back(std::move(node));
+}
+
+Tensor checkpoint(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) {
+  if (current == nullptr) return f(x);
+  Tensor y;
+  std::vector<std::shared_ptr<Grad>> leaves;
+  {
+    Tape scratch;
+    y = f(x);
+    leaves = scratch.leaves();
+    y.grad.reset();
+  }
+  if (leaves.empty()) return y;
+  Tape::Node node;
+  y.grad = std::make_shared<Grad>();
+  node.out.push_back(y.grad);
+  node.in = leaves;
+  for (const auto& grad : leaves) {
+    grad->uses++;
+  }
+  node.backward = [f, x](std::span<const Tensor> dy) {
+    Tape again;
+    const Tensor y_again = f(x);
+    again.backward(y_again, dy[0]);
+  };
+  current->nodes_.push_back(std::move(node));
+  return y;
+}
+
+std::vector<Tensor> split(const Tensor& x, std::initializer_list<std::int64_t> widths) {
+  std::vector<Tensor> parts;
+  std::int64_t begin = 0;
+  for (std::int64_t width : widths) {
+    parts.push_back(x.columns(begin, width));
+    begin += width;
+  }
+  check(begin == x.shape().last(), "split: the widths cover {} of the last dimension of {}", begin,
+        to_string(x.shape()));
+  if (!recording({&x})) return parts;
+  check(x.grad->parts.empty() && !x.grad->whole, "split: a tensor is split once, got a second split");
+  begin = 0;
+  Tape::Node node;
+  node.in.push_back(x.grad);
+  x.grad->uses++;
+  for (Tensor& part : parts) {
+    part.grad = std::make_shared<Grad>();
+    part.grad->whole = x.grad;
+    part.grad->begin = begin;
+    x.grad->parts.push_back({part.grad, begin, part.shape().last()});
+    node.out.push_back(part.grad);
+    begin += part.shape().last();
+  }
+  // The node's parameters hold the Grad alive; a raw pointer avoids a second count.
+  node.backward = [whole = x.grad.get()](std::span<const Tensor>) { complete(*whole); };
+  current->nodes_.push_back(std::move(node));
+  return parts;
+}
+
+Tensor leaf(const Tensor& x) {
+  Tensor t = x;
+  t.grad = std::make_shared<Grad>();
+  return t;
+}
+
+NoTape::NoTape() : paused_(std::exchange(current, nullptr)) {}
+NoTape::~NoTape() {
+  current = paused_;
+}
+
+}  // namespace farsight

@@ -1,0 +1,128 @@
+// Reverse-mode differentiation by an eager tape.
+//
+//   Tape tape;                                // operations of this thread are recorded from here
+//   on Tensor loss = ...; tape.backward(loss, one);                 // walks the tape backwards
+//   once, freeing as it goes
+//
+// The order of execution is a topological order, so nothing is sorted and nothing recurses. What an
+// operation saves is what its closure captures. Inference is the absence of a Tape.
+// Second derivatives are not promised: backward runs outside any tape of its own.
+#pragma once
+
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace farsight {
+
+/// Where the gradient of one tensor is gathered.
+struct Grad {
+  Tensor value;         ///< a parameter's is preset to its slice of the flat gradient buffer
+  bool filled = false;  ///< `value` holds a sum so far: the next writer adds
+  int uses = 0;         ///< recorded readers whose backward has not run yet
+  std::function<void()> ready;  ///< called when the last of them has
+
+  // Parts of a split tensor write into slices of the whole's gradient.
+  struct Part {
+    std::weak_ptr<Grad> grad;
+    std::int64_t begin = 0, count = 0;
+  };
+  std::vector<Part> parts;      ///< of this tensor, if it was split
+  std::shared_ptr<Grad> whole;  ///< the tensor this one is a part of
+  std::int64_t begin = 0;       ///< first column within `whole`
+};
+
+/// Permission to write a gradient: `=` when `add` is false, else `+=`. Empty: it is not wanted.
+struct Sink {
+  Tensor out;
+  bool add = false;
+  explicit operator bool() const { return static_cast<bool>(out); }
+  void* ptr() const { return out.ptr(); }
+};
+
+/// An input's gradient, named without keeping the input's bytes alive.
+class Slot {
+ public:
+  Slot() = default;
+  explicit Slot(const Tensor& x) : like_(x.without_bytes()) {}
+  bool wanted() const { return like_.grad != nullptr; }
+  /// Where to write the gradient of an activation (it has the activation's type). The first caller
+  /// gets `=`, later callers `+=`.
+  Sink sink() const { return sink(like_.dtype()); }
+  /// The same for a parameter, whose gradient is kept in the accumulator type.
+  Sink parameter_sink() const { return sink(accumulator_of(like_.dtype())); }
+
+ private:
+  Sink sink(DType dtype) const;
+  Tensor like_;
+};
+
+class Tape {
+ public:
+  /// dy[i] is the gradient of output i; empty if nothing used that output.
+  using Backward = std::function<void(std::span<const Tensor> dy)>;
+
+  Tape();
+  ~Tape();
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+
+  /// Accumulates d(sum(y * dy))/d(leaf) into every leaf that has a Grad, last operation first.
+  /// Recording stops; saved tensors die as their node is done. Called once.
+  void backward(const Tensor& y, const Tensor& dy);
+
+  std::size_t size() const { return nodes_.size(); }
+
+ private:
+  friend void record(std::initializer_list<Tensor*>, std::initializer_list<const Tensor*>,
+                     Backward);
+  friend Tensor checkpoint(const std::function<Tensor(const Tensor&)>&, const Tensor&);
+  friend std::vector<Tensor> split(const Tensor&, std::initializer_list<std::int64_t>);
+  struct Node {
+    std::vector<std::shared_ptr<Grad>> out, in;
+    Backward backward;
+  };
+  /// Tensors read by the recorded operations but made outside of them.
+  std::vector<std::shared_ptr<Grad>> leaves() const;
+  void drop();
+
+  std::vector<Node> nodes_;
+  Tape* outer_;
+};
+
+/// Called by an operation after its forward: gives the outputs a Grad and appends `backward` to
+/// this thread's tape. Does nothing when there is no tape or no input wants a gradient.
+void record(std::initializer_list<Tensor*> outputs, std::initializer_list<const Tensor*> inputs,
+            Tape::Backward backward);
+
+/// Whether record() would keep anything: lets an operation skip saving for a backward.
+bool recording(std::initializer_list<const Tensor*> inputs);
+
+/// y = f(x), keeping only x: f runs again during backward. Tensors that f reads from outside
+/// (parameters) are found by themselves. Memory for time: one more forward of f.
+Tensor checkpoint(const std::function<Tensor(const Tensor&)>& f, const Tensor& x);
+
+/// Views of the last dimension, in order; `widths` must cover it. Their gradients are written straight
+/// into the matching columns of the gradient of `x`, so nothing is concatenated on the way back.
+std::vector<Tensor> split(const Tensor& x, std::initializer_list<std::int64_t> widths);
+
+/// A leaf: the same bytes with a Grad of its own, so that backward fills `leaf.grad->value`.
+Tensor leaf(const Tensor& x);
+
+/// Stops recording on this thread while alive: evaluation in the middle of training.
+class NoTape {
+ public:
+  NoTape();
+  ~NoTape();
+  NoTape(const NoTape&) = delete;
+  NoTape& operator=(const NoTape&) = delete;
+
+ private:
+  Tape* paused_;
+};
+
+}  // namespace farsight

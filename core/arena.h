@@ -1,0 +1,110 @@
+// The memory of tensors: best fit with coalescing over large segments, every block named.
+//
+// One arena a device. Blocks are 64-byte aligned and rounded up to 64 bytes; a freed block is
+// reusable at once (one thread, or one stream, computes). `peak_bytes` counts rounded blocks, so
+// the meta arena of a dry run, which hands out addresses without memory behind them, counts exactly
+// what the real run will.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace farsight {
+
+enum class Device : std::uint8_t {
+  cpu,
+  cuda,
+  meta  ///< shapes and byte counts only: plans a run without computing it
+};
+const char* name_of(Device device);
+
+/// Where an arena gets its segments. `allocate` returns null when there is no memory left.
+struct SegmentSource {
+  void* (*allocate)(std::int64_t bytes) = nullptr;
+  void (*release)(void* address, std::int64_t bytes) = nullptr;
+  std::int64_t segment_bytes = std::int64_t{64} << 20;  ///< asked for at least this much at a time
+};
+
+class Arena {
+ public:
+  static constexpr std::int64_t kAlign = 64;
+
+  /// Guard zones and poison, for tests: writes outside a block and reads of what nobody wrote.
+  struct Debug {
+    bool guard = false;   ///< 64 bytes of pattern on both sides of every new block
+    bool poison = false;  ///< new blocks are filled with 0xFF: NaN in every float type
+  };
+
+  struct Usage {
+    std::string name;
+    std::int64_t now_bytes = 0, peak_bytes = 0, blocks = 0;
+  };
+
+  explicit Arena(SegmentSource source) : source_(source) {}
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+  ~Arena();
+
+  /// Never null; throws Error(memory) naming the block, its bytes, the bytes in use and the largest
+  /// holders. `name` must outlive the arena (a string literal).
+  void* allocate(std::int64_t bytes, const char* name);
+  void release(void* address);
+
+  std::int64_t in_use_bytes() const { return in_use_bytes_; }
+  std::int64_t peak_bytes() const { return peak_bytes_; }
+  std::int64_t reserved_bytes() const { return reserved_bytes_; }
+  /// Segments asked of the device so far: constant after the first training step.
+  std::int64_t segments() const { return static_cast<std::int64_t>(segments_.size()); }
+  void reset_peak();
+
+  /// Refuse to hold more than this (0: no limit): a fake small device for tests, or a user's cap.
+  void set_limit(std::int64_t bytes) { limit_bytes_ = bytes; }
+  void set_debug(Debug debug) { debug_ = debug; }
+  /// Throws if a guard zone of a live block was written to, naming the block and the side.
+  void check_guards() const;
+
+  /// Holders by name, largest peak first.
+  std::vector<Usage> usage() const;
+  std::string report(int lines = 12) const;
+
+ private:
+  struct Block {
+    std::int64_t bytes = 0;  ///< rounded, guards included
+    bool free = true;
+    bool guarded = false;
+    bool first_of_segment = false;
+    const char* name = "";
+    std::int64_t wanted_bytes = 0;
+  };
+  using Blocks = std::map<std::byte*, Block>;
+
+  Blocks::iterator find_free(std::int64_t bytes);
+  void add_segment(std::int64_t bytes);
+  void check_guard(std::byte* base, const Block& block) const;
+  std::string explain(std::int64_t bytes, const char* name) const;
+
+  SegmentSource source_;
+  mutable std::mutex mutex_;
+  Blocks blocks_;
+  std::set<std::pair<std::int64_t, std::byte*>> free_;  // by size, then address: best fit first
+  std::vector<std::pair<std::byte*, std::int64_t>> segments_;
+  std::map<std::string_view, Usage> usage_;
+  std::int64_t in_use_bytes_ = 0, peak_bytes_ = 0, reserved_bytes_ = 0, limit_bytes_ = 0;
+  Debug debug_;
+};
+
+/// The arena of a device. The CUDA backend installs its own with `set_segment_source` before the
+/// first allocation.
+Arena& arena(Device device);
+void set_segment_source(Device device, SegmentSource source);
+
+/// "1.25 GiB", "640 KiB": for people.
+std::string human_bytes(std::int64_t bytes);
+
+}  // namespace farsight

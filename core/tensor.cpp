@@ -1,0 +1,169 @@
+#include "core/tensor.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "core/parallel.h"
+
+namespace farsight {
+
+Shape::Shape(std::initializer_list<std::int64_t> sizes) : n(static_cast<int>(sizes.size())) {
+  check(n <= kMaxDims, "Shape: at most {} dimensions, got {}", kMaxDims, n);
+  std::copy(sizes.begin(), sizes.end(), dims.begin());
+  for (std::int64_t size : sizes) {
+    check(size >= 0, "Shape: negative size in {}", to_string(*this));
+  }
+}
+
+std::int64_t Shape::operator[](int i) const {
+  const int at = i < 0 ? i + n : i;
+  check(at >= 0 && at < n, "Shape: dimension {} of {}", i, to_string(*this));
+  return dims[static_cast<std::size_t>(at)];
+}
+
+std::int64_t Shape::elements() const {
+  return rows() * last();
+}
+
+std::int64_t Shape::rows() const {
+  std::int64_t product = 1;
+  for (int i = 0; i + 1 < n; i++) {
+    product *= dims[static_cast<std::size_t>(i)];
+  }
+  return product;
+}
+
+Shape Shape::with_last(std::int64_t size) const {
+  check(n >= 1, "Shape: a scalar has no last dimension");
+  Shape s = *this;
+  s.dims[static_cast<std::size_t>(n - 1)] = size;
+  return s;
+}
+
+std::string to_string(const Shape& shape) {
+  return fmt::format("[{}]", fmt::join(shape.dims.begin(), shape.dims.begin() + shape.n, ", "));
+}
+
+Tensor Tensor::empty(const Shape& shape, DType dtype, Device device, const char* name) {
+  Tensor t;
+  t.shape_ = shape;
+  t.row_stride_ = shape.last();
+  t.dtype_ = dtype;
+  t.device_ = device;
+  Arena& from = arena(device);
+  t.data_ = from.allocate(t.bytes(), name);
+  t.bytes_ = std::shared_ptr<void>(t.data_, [&from](void* address) { from.release(address); });
+  return t;
+}
+
+Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device, const char* name) {
+  Tensor t = empty(shape, dtype, device, name);
+  t.fill_zero();
+  return t;
+}
+
+void Tensor::fill_zero() const {
+  if (device_ == Device::meta) return;
+  check(device_ == Device::cpu, "fill_zero: the tensor is on {}", name_of(device_));
+  const std::int64_t size = size_of(dtype_);
+  for (std::int64_t row = 0, rows = dense() ? 1 : shape_.rows(); row < rows; row++) {
+    const std::int64_t count = dense() ? elements() : shape_.last();
+    std::memset(static_cast<std::byte*>(data_) + row * row_stride_ * size, 0,
+                static_cast<std::size_t>(count * size));
+  }
+}
+
+Tensor Tensor::reshape(const Shape& shape) const {
+  check(shape.elements() == elements(), "reshape: {} has not the elements of {}", to_string(shape),
+        to_string(shape_));
+  check(dense() || shape.last() == shape_.last(),
+        "reshape: a strided view {} keeps its last dimension, got {}; use .contiguous()",
+        to_string(shape_), to_string(shape));
+  Tensor t = *this;
+  t.shape_ = shape;
+  t.row_stride_ = dense() ? shape.last() : row_stride_;
+  return t;
+}
+
+Tensor Tensor::columns(std::int64_t begin, std::int64_t count) const {
+  check(begin >= 0 && count >= 0 && begin + count <= shape_.last(),
+        "columns: [{}, {}) of the last dimension of {}", begin, begin + count, to_string(shape_));
+  Tensor t = *this;
+  t.shape_ = shape_.with_last(count);
+  t.data_ = static_cast<std::byte*>(data_) + begin * size_of(dtype_);
+  t.grad.reset();
+  return t;
+}
+
+Tensor Tensor::range(std::int64_t begin, std::int64_t count) const {
+  check(shape_.n >= 2 && begin >= 0 && count >= 0 && begin + count <= shape_[0],
+        "range: [{}, {}) of the first dimension of {}", begin, begin + count, to_string(shape_));
+  Tensor t = *this;
+  t.shape_.dims[0] = count;
+  const std::int64_t rows_each = shape_[0] == 0 ? 0 : shape_.rows() / shape_[0];
+  t.data_ = static_cast<std::byte*>(data_) + begin * rows_each * row_stride_ * size_of(dtype_);
+  t.grad.reset();
+  return t;
+}
+
+Tensor Tensor::slice_flat(std::int64_t offset, const Shape& shape) const {
+  check(shape_.n == 1 && dense() && offset >= 0 && offset + shape.elements() <= elements(),
+        "slice_flat: {} elements at {} of {}", shape.elements(), offset, to_string(shape_));
+  Tensor t = *this;
+  t.shape_ = shape;
+  t.row_stride_ = shape.last();
+  t.data_ = static_cast<std::byte*>(data_) + offset * size_of(dtype_);
+  t.grad.reset();
+  return t;
+}
+
+Tensor Tensor::without_bytes() const {
+  Tensor t = *this;
+  t.bytes_.reset();
+  t.data_ = nullptr;
+  return t;
+}
+
+Tensor Tensor::contiguous() const {
+  if (dense()) return *this;
+  check(device_ != Device::cuda, "contiguous: copies on the CPU only, the tensor is on cuda");
+  Tensor t = empty(shape_, dtype_, device_, "contiguous");
+  if (device_ == Device::meta) return t;
+  const std::int64_t size = size_of(dtype_);
+  const std::int64_t row_bytes = shape_.last() * size;
+  for (std::int64_t row = 0; row < shape_.rows(); row++) {
+    std::memcpy(static_cast<std::byte*>(t.data_) + row * row_bytes,
+                static_cast<const std::byte*>(data_) + row * row_stride_ * size,
+                static_cast<std::size_t>(row_bytes));
+  }
+  return t;
+}
+
+Tensor Tensor::to(DType dtype) const {
+  Tensor t = empty(shape_, dtype, device_, "converted");
+  if (device_ == Device::meta) return t;
+  check(device_ == Device::cpu, "to: converts on the CPU only, the tensor is on {}",
+        name_of(device_));
+  with_type(dtype_, [&]<class From>() {
+    with_type(dtype, [&]<class To>() {
+      const std::int64_t columns = shape_.last();
+      parallel_for(shape_.rows(), [&](std::int64_t row) {
+        const From* x = data<From>() + row * row_stride_;
+        To* y = t.data<To>() + row * columns;
+        for (std::int64_t i = 0; i < columns; i++) {
+          if constexpr (std::is_same_v<From, To>) {
+            y[i] = x[i];
+          } else if constexpr (std::is_same_v<To, bf16>) {
+            y[i] = bf16(static_cast<float>(x[i]));
+          } else {
+            y[i] = static_cast<To>(static_cast<accumulator_t<From>>(x[i]));
+          }
+        }
+      });
+    });
+  });
+  return t;
+}
+
+}  // namespace farsight
