@@ -45,3 +45,7 @@ if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
   set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE})
 endif()
+
+# GCC bug 105593: AVX-512 intrinsics of its own headers warn when they are inlined (xxhash uses them).
+set_source_files_properties(core/hash.cpp PROPERTIES COMPILE_OPTIONS
+                            "-Wno-uninitialized;-Wno-maybe-uninitialized")

@@ -1,0 +1,67 @@
+# Developer commands: each is a short call of CMake, of a script in cmake/ or of a program it built.
+# `make help` lists them.
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev build train eval test bench doctor format lint size asan tsan install clean
+
+PREFIX ?= /usr/local
+BUILD := bash cmake/build.sh
+
+help: ## lists the commands                                 | make help
+	@sed -nE 's/^([a-z-]+):.*## (.*[^ ]) +\| (.*)$$/\1|\2|\3/p' Makefile | \
+	  while IFS='|' read -r name what example; do printf '%-10s %s\n%-10s   %s\n' "$$name" "$$what" '' "$$example"; done
+
+setup: ## installs the Debian packages that are missing       | make setup
+	@bash cmake/setup.sh
+
+setup-dev: ## the same, with clang-format, clang-tidy, shellcheck | make setup-dev
+	@bash cmake/setup.sh --dev
+
+build: ## builds everything in build/ (Release)               | make build CMAKE_ARGS=-DFARSIGHT_CUDA=OFF
+	@CMAKE_ARGS='$(CMAKE_ARGS)' $(BUILD) release
+
+train: ## trains a model and evaluates it on every task       | make train MODEL=mamba-2x TASK=shuffle SEED=1 OUT=runs/mine ARGS="--lr 1e-3"
+	@$(BUILD) --quiet release mamba
+	@build/bin/mamba train --task '$(or $(TASK),standard)' --model '$(or $(MODEL),mamba)' \
+	  --preset '$(or $(PRESET),pocket)' --device '$(or $(DEVICE),auto)' --seed '$(or $(SEED),42)' \
+	  $(if $(OUT),--out '$(OUT)') $(ARGS)
+
+eval: ## evaluates a trained run, on one task or on all       | make eval RUN=runs/mine TASK=last
+	@$(if $(RUN),,echo 'eval: which run? For example: make eval RUN=runs/mine' >&2; exit 2)
+	@$(BUILD) --quiet release mamba
+	@build/bin/mamba eval --run '$(RUN)' $(if $(TASK),--task '$(TASK)') $(if $(DEVICE),--device '$(DEVICE)') $(ARGS)
+
+test: ## runs every test; the last line counts them           | make test
+	@$(BUILD) release
+	@bash cmake/run_tests.sh build
+
+bench: ## measures every op against this machine's limits     | make bench ARGS="--filter scan"
+	@$(BUILD) --quiet release farsight_bench
+	@build/bin/farsight_bench $(ARGS)
+
+doctor: ## says in one line each what this machine has         | make doctor
+	@bash cmake/doctor.sh
+
+format: ## formats the sources in place                       | make format
+	@bash cmake/lint.sh format
+
+lint: ## checks format, clang-tidy on changed files, scripts   | make lint ALL=1
+	@ALL='$(ALL)' bash cmake/lint.sh check
+
+size: ## counts lines per folder                              | make size
+	@bash cmake/size.sh
+
+asan: ## unit tests under address and UB sanitizers           | make asan ARGS='-tc="tape:*"'
+	@$(BUILD) asan farsight_tests
+	@bash cmake/run_tests.sh build/asan $(ARGS)
+
+tsan: ## unit tests under the thread sanitizer                | make tsan ARGS='-tc="parallel:*"'
+	@$(BUILD) tsan farsight_tests
+	@bash cmake/run_tests.sh build/tsan $(ARGS)
+
+install: ## installs the programs                             | make install PREFIX=$HOME/.local
+	@$(BUILD) release
+	@cmake --install build --prefix '$(PREFIX)'
+
+clean: ## removes build/; runs/ stays                         | make clean
+	@rm -rf build
