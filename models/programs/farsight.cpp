@@ -80,22 +80,28 @@ void report_blas(Report& report) {
 }
 
 void report_threads(Report& report) {
-  const int used = threads();
   const int present = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  const std::string text = fmt::format("{} used, {} processors", used, present);
-  if (used > present) {
-    report.warn("threads", text + ": more threads than processors slow each other down");
-  } else {
-    report.ok("threads", text);
+  try {
+    const int used = threads();
+    const std::string text = fmt::format("{} used, {} processors", used, present);
+    if (used > present) {
+      report.warn("threads", text + ": more threads than processors slow each other down");
+    } else {
+      report.ok("threads", text);
+    }
+  } catch (const Error& error) {
+    report.fail("threads", error.what());
   }
 }
 
 void report_environment(Report& report) {
   std::vector<std::string> known;
+  int set = 0;
   for (char** entry = environ; *entry != nullptr; entry++) {
     const std::string_view text = *entry;
     const std::string_view name = text.substr(0, text.find('='));
     if (!name.starts_with("FARSIGHT_")) continue;
+    set++;
     if (std::find(std::begin(kVariables), std::end(kVariables), name) == std::end(kVariables)) {
       report.warn("environment", fmt::format("{} is set, but nothing reads it", name));
     } else {
@@ -106,7 +112,7 @@ void report_environment(Report& report) {
   for (const std::string& text : known) {
     report.ok("environment", text);
   }
-  if (known.empty()) report.ok("environment", "no FARSIGHT_ variable is set");
+  if (set == 0) report.ok("environment", "no FARSIGHT_ variable is set");
 }
 
 int doctor() {
