@@ -51,7 +51,8 @@ struct IdRange {
   std::int32_t draw(PhiloxSequence& random) const { return random.between(first, last); }
 };
 
-/// Id 0 marks a position still empty; it is also the pad id, and no task ever shows it.
+/// Id 0 marks a position still empty; it is also the pad id. No key or value has it, and no filler
+/// unless a task's filler is {kEmpty, kEmpty}: the variant whose empty positions stay 0.
 inline constexpr std::int32_t kEmpty = 0;
 
 struct MqarTask {

@@ -43,5 +43,23 @@ TEST_CASE("mqar: a layout with a slot used twice or out of its region is refused
   CHECK_THROWS_AS(laid({0}, {0, 1}), Error);
 }
 
+TEST_CASE("mqar: zero filler changes the filler alone") {
+  for (const Placement placement : kPlacements) {
+    const MqarTask random = paper_position_task(placement);
+    MqarTask zero = random;
+    zero.filler = {kEmpty, kEmpty};
+    const Example filled = generate(random, Split::test, 42, 20, 5);
+    const Example bare = generate(zero, Split::test, 42, 20, 5);
+    CHECK(bare.labels == filled.labels);
+    int pieces = 0;
+    for (std::size_t position = 0; position < bare.tokens.size(); position++) {
+      if (bare.tokens[position] == kEmpty) continue;
+      CHECK(bare.tokens[position] == filled.tokens[position]);
+      pieces++;
+    }
+    CHECK(pieces == 3 * random.cells[20].pairs);
+  }
+}
+
 }  // namespace
 }  // namespace farsight
