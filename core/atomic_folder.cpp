@@ -1,0 +1,66 @@
+#include "core/atomic_folder.h"
+
+#include <system_error>
+
+#include "core/check.h"
+#include "core/file_calls.h"
+
+namespace farsight {
+namespace fs = std::filesystem;
+
+AtomicFolder::AtomicFolder(const fs::path& path) : path_(path), in_progress_(path) {
+  check(path_.has_filename(), "AtomicFolder: '{}' has no name", path.string());
+  in_progress_ += ".inprogress";
+  if (const int error = remove_path(in_progress_); error != 0) {
+    storage_failure("remove what an interrupted save left in", in_progress_, error);
+  }
+  if (retried([&] { return file_calls().mkdir(in_progress_.c_str(), 0777); }) < 0) {
+    write_failure(in_progress_, errno, 0);
+  }
+}
+
+AtomicFolder::~AtomicFolder() {
+  if (!committed_) remove_path(in_progress_);
+}
+
+void AtomicFolder::write(const std::string& name, const Filler& fill) {
+  OutputFile file(in_progress_ / name);
+  fill(file);
+  file.finish();
+  entries_.push_back({name, file.bytes(), file.xxh3()});
+}
+
+void AtomicFolder::write(const std::string& name, std::string_view contents) {
+  write(name, [&](OutputFile& file) {
+    file.set_needed_bytes(contents.size());
+    file.write(contents);
+  });
+}
+
+void AtomicFolder::commit() {
+  sync_folder(in_progress_);
+  const char* from = in_progress_.c_str();
+  const char* to = path_.c_str();
+  int result = retried([&] { return file_calls().rename(from, to); });
+  const bool taken = result < 0 && (errno == ENOTEMPTY || errno == EEXIST);
+  if (taken) result = retried([&] { return file_calls().exchange(from, to); });
+  if (result < 0) write_failure(path_, errno, 0);
+  committed_ = true;
+  sync_folder(parent_of(path_));
+  if (!taken) return;
+  if (const int error = remove_path(in_progress_); error != 0) {
+    storage_failure("remove the replaced", in_progress_, error);
+  }
+}
+
+void remove_leftovers(const fs::path& folder) {
+  std::error_code gone;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, gone)) {
+    if (!is_leftover(entry.path().filename().string())) continue;
+    if (const int error = remove_path(entry.path()); error != 0) {
+      storage_failure("remove what an interrupted save left in", entry.path(), error);
+    }
+  }
+}
+
+}  // namespace farsight
