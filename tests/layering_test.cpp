@@ -76,12 +76,13 @@ std::string code_only(const std::string& text) {
       continue;
     }
     code[i] = ' ';
-    if (state == In::block_comment && text[i] == '/' && i > 1 && text[i - 1] == '*') {
+    const bool comment_ends =
+        state == In::block_comment && text[i] == '/' && i > 1 && text[i - 1] == '*';
+    const bool string_ends = state == In::string && text[i] == '"';
+    if (comment_ends || string_ends) {
       state = In::plain;
     } else if (state == In::string && text[i] == '\\' && pair) {
       code[++i] = ' ';
-    } else if (state == In::string && text[i] == '"') {
-      state = In::plain;
     }
   }
   return code;

@@ -1,6 +1,7 @@
 // farsight: the program beside the models' own. For now it says what the build is and what only a
 // running program can know of the machine; cmake/doctor.sh says the rest.
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -14,8 +15,6 @@
 #include "core/parallel.h"
 #include "core/version.h"
 #include "ops/gemm.h"
-
-extern "C" char** environ;
 
 namespace farsight {
 namespace {
