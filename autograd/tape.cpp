@@ -47,6 +47,16 @@ Sink Slot::sink(DType dtype) const {
   return {grad.value, add};
 }
 
+Sink Slot::adopt(const Tensor& gradient) const {
+  if (!like_.grad) return {};
+  Grad& grad = *like_.grad;
+  const bool first = !grad.filled && !grad.value && !grad.whole && grad.parts.empty();
+  if (!first || !gradient || gradient.dtype() != like_.dtype() || !gradient.dense()) return sink();
+  grad.value = gradient;
+  grad.filled = true;
+  return {grad.value, true};
+}
+
 Tape::Tape() : outer_(std::exchange(current, this)) {}
 
 Tape::~Tape() {
@@ -161,7 +171,8 @@ std::vector<Tensor> split(const Tensor& x, std::initializer_list<std::int64_t> w
   check(begin == x.shape().last(), "split: the widths cover {} of the last dimension of {}", begin,
         to_string(x.shape()));
   if (!recording({&x})) return parts;
-  check(x.grad->parts.empty() && !x.grad->whole, "split: a tensor is split once, got a second split");
+  check(x.grad->parts.empty() && !x.grad->whole,
+        "split: a tensor is split once, got a second split");
   begin = 0;
   Tape::Node node;
   node.in.push_back(x.grad);

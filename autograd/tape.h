@@ -55,6 +55,10 @@ class Slot {
   Sink sink() const { return sink(like_.dtype()); }
   /// The same for a parameter, whose gradient is kept in the accumulator type.
   Sink parameter_sink() const { return sink(accumulator_of(like_.dtype())); }
+  /// The same when `gradient` is already a term of the sum and nobody else needs its bytes: if it
+  /// is the first, its buffer becomes the gradient (no copy) and the caller adds its own term. When
+  /// the answer has add == false, or out is another buffer, the caller must add `gradient` itself.
+  Sink adopt(const Tensor& gradient) const;
 
  private:
   Sink sink(DType dtype) const;
@@ -106,8 +110,9 @@ bool recording(std::initializer_list<const Tensor*> inputs);
 /// (parameters) are found by themselves. Memory for time: one more forward of f.
 Tensor checkpoint(const std::function<Tensor(const Tensor&)>& f, const Tensor& x);
 
-/// Views of the last dimension, in order; `widths` must cover it. Their gradients are written straight
-/// into the matching columns of the gradient of `x`, so nothing is concatenated on the way back.
+/// Views of the last dimension, in order; `widths` must cover it. Their gradients are written
+/// straight into the matching columns of the gradient of `x`, so nothing is concatenated on the way
+/// back.
 std::vector<Tensor> split(const Tensor& x, std::initializer_list<std::int64_t> widths);
 
 /// A leaf: the same bytes with a Grad of its own, so that backward fills `leaf.grad->value`.

@@ -1,0 +1,97 @@
+#include "ops/causal_conv1d.h"
+
+#include <algorithm>
+
+#include "autograd/tape.h"
+
+namespace farsight {
+namespace {
+
+constexpr std::int64_t kShares = 8;  // of the batch, for dw and dbias: fixed, so the sum's order is
+constexpr std::int64_t kLongKernel = 8;  // from here on m is kept rather than computed again
+
+void check_shapes(const Tensor& x, const Tensor& w, const Tensor& bias, std::int64_t K,
+                  const Conv1dOptions& options) {
+  check(x.shape().n == 3, "causal_conv1d: x must be [B, T, D], got {}", to_string(x.shape()));
+  const std::int64_t B = x.dim(0), T = x.dim(1), D = x.dim(2);
+  const DType wide = accumulator_of(x.dtype());
+  check(w.shape().n >= 2 && w.elements() == D * K && w.dim(0) == D && w.dense(),
+        "causal_conv1d: w must be [D={}, K] or [D={}, 1, K], got {}", D, D, to_string(w.shape()));
+  check(bias.shape() == Shape{D}, "causal_conv1d: bias must be [D={}], got {}", D,
+        to_string(bias.shape()));
+  check(w.dtype() == wide && bias.dtype() == wide,
+        "causal_conv1d: w and bias must be {}, got {} {}", name_of(wide), name_of(w.dtype()),
+        name_of(bias.dtype()));
+  if (const Tensor* h = options.history) {
+    check(h->shape() == Shape{B, K - 1, D} && h->dtype() == x.dtype() && h->dense(),
+          "causal_conv1d: history must be dense [B={}, K-1={}, D={}] {}, got {} {}", B, K - 1, D,
+          name_of(x.dtype()), to_string(h->shape()), name_of(h->dtype()));
+  }
+  if (const Tensor* p = options.position) {
+    check(p->shape() == Shape{B, T} && p->dtype() == DType::i32,
+          "causal_conv1d: position must be [B={}, T={}] i32, got {} {}", B, T,
+          to_string(p->shape()), name_of(p->dtype()));
+  }
+}
+
+}  // namespace
+
+Tensor causal_conv1d(const Tensor& x, const Tensor& w, const Tensor& bias,
+                     const Conv1dOptions& options) {
+  const std::int64_t K = w.shape().last();
+  check_shapes(x, w, bias, K, options);
+  const Device device = x.device();
+  const Tensor history = options.history ? *options.history : Tensor();
+  const Tensor position = options.position ? *options.position : Tensor();
+  Tensor y = Tensor::empty(x.shape(), x.dtype(), device, "causal_conv1d.y");
+  Tensor pre;
+  if (options.silu && K >= kLongKernel && recording({&x, &w, &bias, options.history})) {
+    pre = Tensor::empty(x.shape(), x.dtype(), device, "causal_conv1d.pre");
+  }
+  const Conv1dArgs a{.x = x.ptr(),
+                     .w = w.ptr(),
+                     .bias = bias.ptr(),
+                     .history = history.ptr(),
+                     .position = position ? position.data<std::int32_t>() : nullptr,
+                     .y = y.ptr(),
+                     .pre = pre.ptr(),
+                     .silu = options.silu,
+                     .B = x.dim(0),
+                     .T = x.dim(1),
+                     .D = x.dim(2),
+                     .K = K,
+                     .shares = std::min(kShares, x.dim(0)),
+                     .x_stride = x.row_stride(),
+                     .type = x.dtype()};
+  FARSIGHT_LAUNCH(causal_conv1d_forward, device, a);
+  record({&y}, {&x, &w, &bias, options.history},
+         [=, x_slot = Slot(x), w_slot = Slot(w), b_slot = Slot(bias),
+          h_slot = history ? Slot(history) : Slot()](std::span<const Tensor> dy) {
+           Conv1dArgs g = a;
+           g.x = x.ptr();  // the captures keep these bytes alive
+           g.w = w.ptr();
+           g.bias = bias.ptr();
+           g.history = history.ptr();
+           g.pre = pre.ptr();
+           g.position = position ? position.data<std::int32_t>() : nullptr;
+           const Sink dx = x_slot.sink(), dh = h_slot.sink();
+           const Sink dw = w_slot.parameter_sink(), db = b_slot.parameter_sink();
+           g.dy = dy[0].ptr();
+           g.dx = dx.ptr();
+           g.dx_add = dx.add;
+           g.dx_stride = dx ? dx.out.row_stride() : 0;
+           g.dhistory = dh.ptr();
+           g.dhistory_add = dh.add;
+           g.dw = dw.ptr();
+           g.dw_add = dw.add;
+           g.dbias = db.ptr();
+           g.dbias_add = db.add;
+           const Tensor partial = Tensor::empty({g.shares, g.K + 1, g.D}, accumulator_of(g.type),
+                                                device, "causal_conv1d.partial");
+           g.partial = partial.ptr();
+           FARSIGHT_LAUNCH(causal_conv1d_backward, device, g);
+         });
+  return y;
+}
+
+}  // namespace farsight

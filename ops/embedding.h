@@ -1,0 +1,26 @@
+// y[i, :] = w[ids[i], :]
+//
+//   ids: [...] i32 in [0, V)    w: [V, D] f32 (f64)    y: [..., D], of the type of w
+// Gradient: dw[v, :] += sum of dy[i, :] over i with ids[i] = v, in the order of i.
+// Throws Error(data) when an id is outside the vocabulary.
+#pragma once
+
+#include "ops/kernel.h"
+
+namespace farsight {
+
+Tensor embedding(const Tensor& ids, const Tensor& w);
+
+struct EmbeddingArgs {
+  const std::int32_t* ids = nullptr;
+  const void *w = nullptr, *dy = nullptr;
+  void *y = nullptr, *dw = nullptr;
+  bool dw_add = false;
+  std::int64_t count = 0, V = 0, D = 0;
+  DType type = DType::f32;
+};
+
+}  // namespace farsight
+
+FARSIGHT_KERNEL(embedding_forward, EmbeddingArgs)
+FARSIGHT_KERNEL(embedding_backward, EmbeddingArgs)
