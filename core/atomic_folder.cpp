@@ -15,7 +15,7 @@ AtomicFolder::AtomicFolder(const fs::path& path) : path_(path), in_progress_(pat
     storage_failure("remove what an interrupted save left in", in_progress_, error);
   }
   if (retried([&] { return file_calls().mkdir(in_progress_.c_str(), 0777); }) < 0) {
-    write_failure(in_progress_, errno, 0);
+    storage_failure("make the folder", in_progress_, errno);
   }
 }
 
@@ -44,7 +44,7 @@ void AtomicFolder::commit() {
   int result = retried([&] { return file_calls().rename(from, to); });
   const bool taken = result < 0 && (errno == ENOTEMPTY || errno == EEXIST);
   if (taken) result = retried([&] { return file_calls().exchange(from, to); });
-  if (result < 0) write_failure(path_, errno, 0);
+  if (result < 0) storage_failure(taken ? "replace the existing" : "make the folder", path_, errno);
   committed_ = true;
   sync_folder(parent_of(path_));
   if (!taken) return;
