@@ -1,0 +1,260 @@
+#include "train/command_line.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "core/check.h"
+#include "core/version.h"
+#include "train/help.h"
+#include "train/nearest.h"
+#include "train/toml.h"
+#include "train/words.h"
+
+namespace farsight {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr auto kVerbs = std::to_array<std::string_view>({"train", "eval", "generate", "info"});
+
+constexpr VerbOption kCommon[] = {
+    {"config", "FILE", "settings file (TOML), for example the config.toml of a run"},
+    {"print-config", "", "print the settings, each with its origin, and stop"},
+    {"list", "WHAT", "print the tasks, models, presets or recipes, and stop"},
+    {"help", "", "print this text and stop"},
+    {"version", "", "print version, commit and what it was built for, and stop"},
+};
+constexpr VerbOption kTrain[] = {
+    {"resume", "auto|never|PATH",
+     "auto continues a run of the same settings that did not finish; PATH is a run or a "
+     "checkpoint, whose settings are taken too [auto]"},
+    {"dry-run", "", "print the plan (parameters, tokens, steps, memory, FLOPs) and stop"},
+    {"overwrite", "", "delete the run that is already in the folder"},
+};
+constexpr VerbOption kEval[] = {
+    {"run", "DIR", "the run to test, by its best checkpoint"},
+    {"checkpoint", "DIR", "or: the checkpoint to test"},
+    {"task", "LIST", "tasks to test on, separated by commas, or all [all]"},
+    {"split", "test|valid", "which examples [test]"},
+    {"limit", "N", "examples per cell, 0 = all [0]"},
+    {"json", "", "print JSON"},
+};
+constexpr VerbOption kGenerate[] = {
+    {"run", "DIR", "the run to use, by its best checkpoint"},
+    {"checkpoint", "DIR", "or: the checkpoint to use"},
+    {"prompt-ids", "LIST", "token ids to continue, separated by commas"},
+    {"task", "NAME", "or: continue a test example of this task"},
+    {"tokens", "N", "how many tokens to append [16]"},
+    {"temperature", "X", "0 = always the most likely token [0]"},
+    {"seed", "N", "of the sampling and of the example [42]"},
+};
+constexpr VerbOption kInfo[] = {
+    {"json", "", "print JSON"},
+};
+
+struct VerbSyntax {
+  Verb verb;
+  std::string_view summary;
+  std::vector<VerbOption> options;
+};
+
+VerbSyntax syntax_of(std::string_view name) {
+  const auto with_common = [](std::span<const VerbOption> own) {
+    std::vector<VerbOption> all(own.begin(), own.end());
+    all.insert(all.end(), std::begin(kCommon), std::end(kCommon));
+    return all;
+  };
+  if (name == "train") {
+    return {Verb::train, "Trains a model on a recall task and tests it on all of them.",
+            with_common(kTrain)};
+  }
+  if (name == "eval") return {Verb::eval, "Tests a trained run on any task.", with_common(kEval)};
+  if (name == "generate") {
+    return {Verb::generate, "Continues a prompt with a trained run.", with_common(kGenerate)};
+  }
+  return {Verb::info, "Prints a model's parameters without training it.", with_common(kInfo)};
+}
+
+std::int64_t integer(const Words& words, const std::string& flag, double least, double most,
+                     std::int64_t otherwise) {
+  const auto text = words.value(flag);
+  if (!text) return otherwise;
+  const Setting range{.kind = Kind::integer, .least = least, .most = most};
+  return std::get<std::int64_t>(parse_value(range, *text, "--" + flag));
+}
+
+std::string task_name(std::string_view text) {
+  return std::get<std::string>(parse_value(setting_named("run.task"), text, "--task"));
+}
+
+/// The settings file of the run that `path` is, or is a checkpoint of.
+fs::path config_of(const fs::path& path, std::string_view flag) {
+  fs::path folder = path.lexically_normal();
+  if (!folder.has_filename()) folder = folder.parent_path();  // "runs/a/"
+  for (int up = 0; up < 3; up++) {
+    if (fs::exists(folder / "config.toml")) return folder / "config.toml";
+    folder = folder.parent_path();
+  }
+  require(fs::exists(path), ExitCode::storage, "{}: there is no '{}'", flag, path.string());
+  fail(ExitCode::storage, "{}: '{}' is no run and no checkpoint of one (it has no config.toml)",
+       flag, path.string());
+}
+
+Weights weights_of(const Words& words, std::string_view verb) {
+  const Weights weights{words.value("run").value_or(""), words.value("checkpoint").value_or("")};
+  require(weights.run.empty() != weights.checkpoint.empty(), ExitCode::usage,
+          "{} needs a trained run: either --run runs/NAME or --checkpoint DIR", verb);
+  return weights;
+}
+
+Assignments settings_of(const Weights& weights) {
+  return read_toml_file(weights.run.empty() ? config_of(weights.checkpoint, "--checkpoint")
+                                            : config_of(weights.run, "--run"));
+}
+
+TrainOptions train_options(const Words& words) {
+  return {.resume = words.value("resume").value_or("auto"),
+          .dry_run = words.has("dry-run"),
+          .overwrite = words.has("overwrite")};
+}
+
+EvalOptions eval_options(const Words& words) {
+  EvalOptions options;
+  options.weights = weights_of(words, "eval");
+  options.json = words.has("json");
+  std::string list = words.value("task").value_or("all");
+  while (list != "all" && !list.empty()) {
+    const std::size_t comma = list.find(',');
+    options.tasks.push_back(task_name(list.substr(0, comma)));
+    list = comma == std::string::npos ? "" : list.substr(comma + 1);
+  }
+  if (list == "all") {
+    options.tasks.clear();
+    for (const NamedChoice& task : task_choices())
+      options.tasks.emplace_back(task.name);
+  }
+  constexpr auto kSplits = std::to_array<std::string_view>({"test", "valid"});
+  const Setting split{.kind = Kind::choice, .names = kSplits};
+  const std::string text = words.value("split").value_or("test");
+  options.split = std::get<std::string>(parse_value(split, text, "--split"));
+  options.limit = integer(words, "limit", 0, 1e9, 0);
+  return options;
+}
+
+GenerateOptions generate_options(const Words& words) {
+  GenerateOptions options;
+  options.weights = weights_of(words, "generate");
+  const auto prompt = words.value("prompt-ids");
+  const auto task = words.value("task");
+  require(prompt.has_value() != task.has_value(), ExitCode::usage,
+          "generate needs something to continue: either --prompt-ids 1,2,3 or --task NAME");
+  if (task) options.task = task_name(*task);
+  if (prompt) {
+    const Setting ids{.kind = Kind::integers, .least = 0, .most = 2147483647};
+    const Value list = parse_value(ids, *prompt, "--prompt-ids");
+    for (const std::int64_t id : std::get<Integers>(list)) {
+      options.prompt_ids.push_back(static_cast<std::int32_t>(id));
+    }
+    require(!options.prompt_ids.empty(), ExitCode::usage, "--prompt-ids must name at least one id");
+  }
+  options.tokens = integer(words, "tokens", 1, 1e6, options.tokens);
+  options.seed = integer(words, "seed", 0, 1e15, options.seed);
+  if (const auto text = words.value("temperature")) {
+    const Setting range{.kind = Kind::real, .least = 0, .most = 100};
+    options.temperature = std::get<double>(parse_value(range, *text, "--temperature"));
+  }
+  return options;
+}
+
+/// Help must come whatever else the command line holds.
+Settings settings_for_help(const Words& words) {
+  try {
+    return resolve({}, words.assignments()).settings;
+  } catch (const Error&) {
+    return resolve({}, {}).settings;
+  }
+}
+
+}  // namespace
+
+Command parse_command_line(std::string_view program, int argc, const char* const* argv) {
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  const std::string first = arguments.empty() ? "--help" : arguments.front();
+  Command command;
+  if (first == "--help" || first == "-h" || first == "help") {
+    command.text = program_help(program);
+    return command;
+  }
+  if (first == "--version") {
+    command.text = fmt::format("{} {}\n", program, version_line());
+    return command;
+  }
+  if (first == "--list" || first.substr(0, 7) == "--list=") {
+    const bool joined = first.size() > 6;
+    command.text = list_of(joined ? first.substr(7) : arguments.size() > 1 ? arguments[1] : "");
+    return command;
+  }
+  require(std::find(kVerbs.begin(), kVerbs.end(), first) != kVerbs.end(), ExitCode::usage,
+          "{}: the first word must be one of {}, got '{}'{}", program, fmt::join(kVerbs, "|"),
+          first, did_you_mean(first, kVerbs));
+
+  const VerbSyntax syntax = syntax_of(first);
+  const Words words(fmt::format("{} {}", program, first), syntax.options,
+                    {arguments.begin() + 1, arguments.end()});
+  if (words.has("help")) {
+    command.text =
+        verb_help(program, first, syntax.summary, syntax.options, settings_for_help(words));
+    return command;
+  }
+  if (words.has("version")) {
+    command.text = fmt::format("{} {}\n", program, version_line());
+    return command;
+  }
+  words.refuse_unknown();
+  if (const auto what = words.value("list")) {
+    command.text = list_of(*what);
+    return command;
+  }
+
+  Assignments file;
+  Assignments flags = words.assignments();
+  if (const auto path = words.value("config")) file = read_toml_file(*path);
+  switch (syntax.verb) {
+    case Verb::train: {
+      command.train = train_options(words);
+      const bool from_path = command.train.resume != "auto" && command.train.resume != "never";
+      if (from_path) {
+        const fs::path config = config_of(command.train.resume, "--resume");
+        if (!words.has("config")) file = read_toml_file(config);
+        flags.push_back({&setting_named("run.out"), config.parent_path().string(), "--resume"});
+      }
+      break;
+    }
+    case Verb::eval:
+      command.eval = eval_options(words);
+      if (!words.has("config")) file = settings_of(command.eval.weights);
+      break;
+    case Verb::generate:
+      command.generate = generate_options(words);
+      if (!words.has("config")) file = settings_of(command.generate.weights);
+      break;
+    case Verb::info:
+      command.info.json = words.has("json");
+      break;
+    case Verb::print:
+      break;
+  }
+  command.resolved = resolve(file, flags);
+  if (words.has("print-config")) {
+    command.text = print_config(command.resolved);
+    return command;
+  }
+  command.verb = syntax.verb;
+  return command;
+}
+
+}  // namespace farsight

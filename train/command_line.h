@@ -1,0 +1,69 @@
+// The command line of the zoo programs: `mamba train|eval|generate|info`.
+//
+// parse_command_line() only reads: it returns what to do, or throws Error(usage), and it never
+// exits or prints. --help, --version, --list and --print-config come back as text to print.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "train/resolve.h"
+
+namespace farsight {
+
+enum class Verb : std::uint8_t { print, train, eval, generate, info };
+
+struct TrainOptions {
+  std::string resume = "auto";  ///< auto: continue an unfinished run; never; or a checkpoint's path
+  bool dry_run = false;         ///< print the plan and stop
+  bool overwrite = false;       ///< delete the run that is in the way
+};
+
+/// The trained weights a verb reads: exactly one of the two is given.
+struct Weights {
+  std::filesystem::path run;         ///< a run's folder; its best checkpoint
+  std::filesystem::path checkpoint;  ///< a checkpoint's folder
+};
+
+struct EvalOptions {
+  Weights weights;
+  std::vector<std::string> tasks;  ///< without --task: all
+  std::string split = "test";      ///< or valid
+  std::int64_t limit = 0;          ///< examples per cell; 0 = as many as the settings say
+  bool json = false;
+};
+
+struct GenerateOptions {
+  Weights weights;
+  std::vector<std::int32_t> prompt_ids;  ///< empty: an example of `task`
+  std::string task;                      ///< empty: prompt_ids were given
+  std::int64_t tokens = 16;
+  double temperature = 0;  ///< 0: the most likely token
+  std::int64_t seed = 42;  ///< of sampling, and of the example
+};
+
+struct InfoOptions {
+  bool json = false;
+};
+
+struct Command {
+  Verb verb = Verb::print;
+  std::string text;   ///< Verb::print: for stdout; then exit 0
+  Resolved resolved;  ///< settings with their origins
+  TrainOptions train;
+  EvalOptions eval;
+  GenerateOptions generate;
+  InfoOptions info;
+
+  const Settings& settings() const { return resolved.settings; }
+};
+
+/// `program` is the name in messages: "mamba". eval, generate and train --resume PATH take the
+/// settings of the run they are given (its config.toml) as their settings file.
+/// Throws Error(usage) for what is misspelt or missing, and what reading the settings throws.
+Command parse_command_line(std::string_view program, int argc, const char* const* argv);
+
+}  // namespace farsight

@@ -1,0 +1,153 @@
+#include "train/help.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "core/check.h"
+#include "train/nearest.h"
+#include "train/presets.h"
+
+namespace farsight {
+
+namespace {
+
+constexpr std::size_t kColumn = 30;  // where descriptions begin
+constexpr std::size_t kWidth = 100;
+
+/// `text` broken at spaces; lines after the first begin at `column`, where the first one stands.
+std::string wrapped(std::string_view text, std::size_t column) {
+  std::string result;
+  std::size_t at = column;
+  while (!text.empty()) {
+    const std::size_t space = text.find(' ');
+    const std::string_view word = text.substr(0, space);
+    if (at > column && at + 1 + word.size() > kWidth) {
+      result += '\n';
+      result.append(column, ' ');
+      at = column;
+    }
+    if (at > column) {
+      result += ' ';
+      at++;
+    }
+    result += word;
+    at += word.size();
+    text = space == std::string_view::npos ? std::string_view() : text.substr(space + 1);
+  }
+  return result;
+}
+
+/// `left`, then `text` from column kColumn on, broken at spaces.
+std::string entry(std::string_view left, std::string_view text) {
+  std::string result = fmt::format("  {}", left);
+  if (result.size() + 2 > kColumn) {
+    result += '\n';
+    result.append(kColumn, ' ');
+  } else {
+    result.append(kColumn - result.size(), ' ');
+  }
+  return result + wrapped(text, kColumn) + '\n';
+}
+
+std::string flags_of(const Setting& setting, std::span<const VerbOption> options) {
+  const std::string_view no = setting.kind == Kind::boolean ? "[no-]" : "";
+  const std::string_view alias = alias_beside(setting, options);
+  return alias.empty() ? fmt::format("--{}{}", no, setting.name)
+                       : fmt::format("--{}{}, --{}{}", no, alias, no, setting.name);
+}
+
+std::string described(const Setting& setting, const Settings& settings) {
+  const std::string value = toml_of(setting.get(settings));
+  const bool free = setting.kind == Kind::boolean || setting.kind == Kind::text;
+  if (free) return fmt::format("{} = {}", setting.help, value);
+  return fmt::format("{} ({}) = {}", setting.help, allowed_values(setting), value);
+}
+
+}  // namespace
+
+std::string program_help(std::string_view program) {
+  std::string text =
+      fmt::format("usage: {} train|eval|generate|info [--option value ...]\n\n", program);
+  text += entry("train", "trains a model on a recall task and tests it on all of them");
+  text += entry("eval", "tests a trained run on any task");
+  text += entry("generate", "continues a prompt with a trained run");
+  text += entry("info", "prints a model's parameters without training it");
+  text += '\n';
+  text += entry("VERB --help", "every option and setting of a verb");
+  text += entry("--list WHAT", "tasks, models, presets or recipes");
+  text += entry("--version", "version, commit and what it was built for");
+  text += fmt::format("\nexample: {} train --task standard --preset pocket --seed 42\n", program);
+  return text;
+}
+
+std::string_view alias_beside(const Setting& setting, std::span<const VerbOption> options) {
+  const bool taken = std::any_of(options.begin(), options.end(), [&](const VerbOption& option) {
+    return option.flag == setting.alias;
+  });
+  return taken ? "" : setting.alias;
+}
+
+std::string verb_help(std::string_view program, std::string_view verb, std::string_view summary,
+                      std::span<const VerbOption> options, const Settings& settings) {
+  std::string text =
+      fmt::format("usage: {} {} [--option value ...]\n{}\n\n", program, verb, summary);
+  text += "options:\n";
+  for (const VerbOption& option : options) {
+    text += entry(option.value.empty() ? fmt::format("--{}", option.flag)
+                                       : fmt::format("--{} {}", option.flag, option.value),
+                  option.help);
+  }
+  text +=
+      "\nsettings: what they mean (allowed values) = the value that this command line gives them.\n"
+      "Later wins: built-in value, preset, recipe, model, file (--config), command line.\n";
+  std::string_view section;
+  for (const Setting& setting : all_settings()) {
+    if (setting.section() != section) {
+      section = setting.section();
+      text += fmt::format("\n{}: {}\n", section, section_help(section));
+    }
+    text += entry(flags_of(setting, options), described(setting, settings));
+  }
+  return text;
+}
+
+std::string option_list(std::span<const VerbOption> options) {
+  std::string names;
+  const auto append = [&](std::string_view name) {
+    names += fmt::format("{}--{}", names.empty() ? "" : " ", name);
+  };
+  for (const VerbOption& option : options)
+    append(option.flag);
+  for (const Setting& setting : all_settings()) {
+    const std::string_view alias = alias_beside(setting, options);
+    append(alias.empty() ? setting.name : alias);
+  }
+  return "  " + wrapped(names, 2);
+}
+
+std::string list_of(std::string_view what) {
+  constexpr auto kLists =
+      std::to_array<std::string_view>({"tasks", "models", "presets", "recipes"});
+  std::span<const NamedChoice> choices;
+  if (what == "tasks") {
+    choices = task_choices();
+  } else if (what == "models") {
+    choices = model_choices();
+  } else if (what == "presets") {
+    choices = preset_choices();
+  } else if (what == "recipes") {
+    choices = recipe_choices();
+  } else {
+    fail(ExitCode::usage, "--list must be one of tasks|models|presets|recipes, got '{}'{}", what,
+         did_you_mean(what, kLists));
+  }
+  std::string text;
+  for (const NamedChoice& choice : choices) {
+    text += fmt::format("{:<12} {}\n", choice.name, wrapped(choice.help, 13));
+  }
+  return text;
+}
+
+}  // namespace farsight

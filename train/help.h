@@ -1,0 +1,36 @@
+// What the command line says about itself, made from the table of settings.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "train/settings.h"
+
+namespace farsight {
+
+/// An option that is not a setting. Where its flag is also the alias of a setting (--task of eval),
+/// the option has the flag, and the setting only its long name (--run.task).
+struct VerbOption {
+  std::string_view flag;   ///< "resume"
+  std::string_view value;  ///< "auto|never|PATH", empty for a switch
+  std::string_view help;
+};
+
+/// Verbs, one line each, and where to read on.
+std::string program_help(std::string_view program);
+
+/// The short flag of a setting beside these options: "lr", or "" if it has none.
+std::string_view alias_beside(const Setting& setting, std::span<const VerbOption> options);
+
+/// One verb: its own options, then every setting, with allowed values and its value in `settings`.
+std::string verb_help(std::string_view program, std::string_view verb, std::string_view summary,
+                      std::span<const VerbOption> options, const Settings& settings);
+
+/// The names of all options of a verb, settings by their shortest, in indented lines.
+std::string option_list(std::span<const VerbOption> options);
+
+/// --list tasks|models|presets|recipes. Throws Error(usage) for another word.
+std::string list_of(std::string_view what);
+
+}  // namespace farsight

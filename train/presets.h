@@ -1,0 +1,45 @@
+// The names a run is described by, and what each of them sets: presets (sizes and protocol, files
+// in presets/, built into the program), recipes (the paper's text, its released code, or ours) and
+// model variants. resolve.h puts them in order.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "train/settings.h"
+
+namespace farsight {
+
+/// A name with one line about it, as printed by --list.
+struct NamedChoice {
+  std::string_view name;
+  std::string_view help;
+};
+
+std::span<const NamedChoice> task_choices();
+std::span<const NamedChoice> model_choices();
+std::span<const NamedChoice> preset_choices();
+std::span<const NamedChoice> recipe_choices();
+
+/// The TOML text of a built-in preset. Throws Error(usage) for an unknown name.
+std::string_view preset_text(std::string_view preset);
+
+/// One setting that gets a value, and what to call the place it was written in.
+struct Assignment {
+  const Setting* setting;
+  Value value;
+  std::string where;  ///< "--lr", "presets/tiny.toml, line 12: train.lr"
+};
+using Assignments = std::vector<Assignment>;
+
+Assignments preset_assignments(std::string_view preset);
+Assignments recipe_assignments(std::string_view recipe);
+
+/// What the model's name sets on top of `base` (the settings after preset and recipe):
+///   mamba-2x, mamba-4x   twice, four times the state: d_state
+///   mamba-gs             global selection: gate_kernel = longest length / 4 (models.md section 2)
+Assignments variant_assignments(std::string_view model, const Settings& base);
+
+}  // namespace farsight

@@ -1,0 +1,116 @@
+#include "train/resolve.h"
+
+#include <fmt/format.h>
+
+#include "core/check.h"
+#include "train/task.h"
+
+namespace farsight {
+
+namespace {
+
+const Assignment* find(const Assignments& assignments, std::string_view name) {
+  const Assignment* found = nullptr;
+  for (const Assignment& assignment : assignments) {
+    if (assignment.setting->name == name) found = &assignment;  // the last one wins
+  }
+  return found;
+}
+
+std::size_t index_of(const Setting& setting) {
+  return static_cast<std::size_t>(&setting - all_settings().data());
+}
+
+void apply(const Assignments& assignments, Origin origin, Resolved& resolved) {
+  for (const Assignment& assignment : assignments) {
+    assignment.setting->set(resolved.settings, assignment.value);
+    resolved.origins[index_of(*assignment.setting)] = origin;
+  }
+  const bool epochs_alone = find(assignments, "train.epochs") && !find(assignments, "train.steps");
+  if (epochs_alone) {
+    resolved.settings.train.steps = 0;
+    resolved.origins[index_of(setting_named("train.steps"))] = origin;
+  }
+}
+
+/// The name that the file gives, if the command line gives another: "" otherwise.
+std::string replaced(std::string_view name, const Assignments& file, const Assignments& flags) {
+  const Assignment* in_file = find(file, name);
+  const Assignment* in_flags = find(flags, name);
+  const bool differ =
+      in_file != nullptr && in_flags != nullptr && in_file->value != in_flags->value;
+  return differ ? std::get<std::string>(in_file->value) : "";
+}
+
+/// Puts what `layer` sets back to what it was before the file.
+void restore(const Assignments& layer, const Resolved& base, Resolved& resolved) {
+  for (const Assignment& assignment : layer) {
+    const std::size_t i = index_of(*assignment.setting);
+    assignment.setting->set(resolved.settings, assignment.setting->get(base.settings));
+    resolved.origins[i] = base.origins[i];
+  }
+}
+
+}  // namespace
+
+std::string_view name_of(Origin origin) {
+  constexpr std::string_view kNames[] = {"built-in", "preset", "recipe", "model", "file", "flag"};
+  return kNames[static_cast<std::size_t>(origin)];
+}
+
+Origin Resolved::origin_of(std::string_view name) const {
+  return origins[index_of(setting_named(name))];
+}
+
+Resolved resolve(const Assignments& file, const Assignments& flags) {
+  Settings named;  // only its preset, recipe and model are read
+  for (const Assignments* layer : {&file, &flags}) {
+    for (const Assignment& assignment : *layer)
+      assignment.setting->set(named, assignment.value);
+  }
+  const Assignments preset = preset_assignments(named.run.preset);
+  const Assignments recipe = recipe_assignments(named.run.recipe);
+
+  Resolved base{.settings = {},
+                .origins = std::vector<Origin>(all_settings().size(), Origin::built_in)};
+  apply(preset, Origin::preset, base);
+  apply(recipe, Origin::recipe, base);
+  const Assignments variant = variant_assignments(named.run.model, base.settings);
+  apply(variant, Origin::model, base);
+
+  Resolved resolved = base;
+  apply(file, Origin::file, resolved);
+  const std::string old_preset = replaced("run.preset", file, flags);
+  const std::string old_recipe = replaced("run.recipe", file, flags);
+  const std::string old_model = replaced("run.model", file, flags);
+  if (!old_preset.empty()) {
+    restore(preset_assignments(old_preset), base, resolved);
+    restore(preset, base, resolved);
+  }
+  if (!old_recipe.empty()) {
+    restore(recipe_assignments(old_recipe), base, resolved);
+    restore(recipe, base, resolved);
+  }
+  if (!old_preset.empty() || !old_model.empty()) restore(variant, base, resolved);
+
+  apply(flags, Origin::flag, resolved);
+  check_consistency(resolved.settings);
+  return resolved;
+}
+
+std::string print_config(const Resolved& resolved) {
+  std::string text;
+  std::string_view section;
+  for (const Setting& setting : all_settings()) {
+    if (setting.section() != section) {
+      section = setting.section();
+      text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
+    }
+    const std::string line =
+        fmt::format("{} = {}", setting.key(), toml_of(setting.get(resolved.settings)));
+    text += fmt::format("{:<44} # {}\n", line, name_of(resolved.origin_of(setting.name)));
+  }
+  return text;
+}
+
+}  // namespace farsight

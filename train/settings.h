@@ -1,0 +1,197 @@
+// Every setting of a run, and the one table that describes them.
+//
+// A setting is a field of `Settings` (its default is the initialiser below) and a row of the table
+// in settings_table.cpp (name, flag, allowed values, one line of documentation). Everything else
+// comes from the table: the command line, TOML files in both directions, --help, --print-config,
+// range checks and the comparison of two runs. To add one, write the field and its row.
+//
+// Names are `section.key`, the same in TOML ([train] lr = 1e-3) and on the command line
+// (--train.lr 1e-3); the common ones have a short flag too (--lr 1e-3).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/dtype.h"
+
+namespace farsight {
+
+enum class DeviceChoice : std::uint8_t { automatic, cpu, cuda };
+enum class Init : std::uint8_t { standard, released };
+enum class FillWith : std::uint8_t { random, zero };
+enum class ClipKind : std::uint8_t { value, norm };
+enum class DecayScope : std::uint8_t { all, matrices };
+enum class Schedule : std::uint8_t { cosine, constant };
+enum class OnNan : std::uint8_t { stop };
+enum class BestBy : std::uint8_t { pair_accuracy, loss, last };
+
+using Integers = std::vector<std::int64_t>;
+
+/// What runs, where, and where the results go.
+struct RunSettings {
+  std::string task = "standard";
+  std::string model = "mamba";
+  std::string preset = "pocket";
+  std::string recipe = "farsight";
+  DeviceChoice device = DeviceChoice::automatic;
+  DType dtype = DType::f32;
+  std::int64_t seed = 42;
+  std::int64_t threads = 0;
+  std::string out;
+};
+
+/// Sizes of the model. The defaults are those of Mamba-130M (spec: the Hugging Face configuration).
+struct ModelSettings {
+  std::int64_t vocab_size = 50280;
+  std::int64_t d_model = 768;
+  std::int64_t n_layer = 24;
+  std::int64_t d_state = 16;
+  std::int64_t d_conv = 4;
+  std::int64_t expand = 2;
+  std::int64_t dt_rank = 0;
+  std::int64_t gate_kernel = 0;
+  Integers gate_layers;
+  double norm_eps = 1e-5;
+  Init init = Init::standard;
+};
+
+/// The recall task. A cell is one pair (length, pairs); it exists when pairs <= length / 4.
+struct DataSettings {
+  Integers lengths = {64, 128, 256, 512};
+  Integers pairs = {1, 2, 4, 8, 16, 32, 64, 128};
+  std::int64_t vocabulary = 20000;
+  std::int64_t examples_per_cell = 20000;
+  std::int64_t valid_examples_per_cell = 100;
+  std::int64_t test_examples_per_cell = 100;
+  FillWith filler = FillWith::random;
+};
+
+struct TrainSettings {
+  std::int64_t steps = 0;
+  std::int64_t epochs = 30;
+  std::int64_t batch_size = 160;
+  std::int64_t micro_tokens = 16384;
+  double lr = 1e-3;
+  Schedule schedule = Schedule::cosine;
+  double warmup = 0.1;
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double eps = 1e-6;
+  double weight_decay = 0.1;
+  DecayScope decay_scope = DecayScope::all;
+  double grad_clip = 1.0;
+  ClipKind clip_kind = ClipKind::value;
+  OnNan on_nan = OnNan::stop;
+};
+
+struct EvalSettings {
+  std::int64_t interval = 0;
+};
+
+struct CheckpointSettings {
+  std::int64_t interval = 0;
+  std::int64_t keep_last = 2;
+  BestBy best_by = BestBy::pair_accuracy;
+};
+
+struct LogSettings {
+  std::int64_t interval = 10;
+  bool progress = true;
+};
+
+struct Settings {
+  RunSettings run;
+  ModelSettings model;
+  DataSettings data;
+  TrainSettings train;
+  EvalSettings eval;
+  CheckpointSettings checkpoint;
+  LogSettings log;
+};
+
+/// The type of a setting; a choice is one of a list of names and travels as text.
+enum class Kind : std::uint8_t { boolean, integer, real, text, choice, integers };
+using Value = std::variant<bool, std::int64_t, double, std::string, Integers>;
+
+/// Does another value change the numbers a run computes, or only where and how it is shown?
+enum class Effect : std::uint8_t { numbers, surroundings };
+
+/// One row of the table.
+struct Setting {
+  std::string_view name{};   ///< "train.lr"
+  std::string_view alias{};  ///< "lr" for --lr, empty when there is only --train.lr
+  Kind kind = Kind::text;
+  Value (*get)(const Settings&) = nullptr;
+  void (*set)(Settings&, const Value&) = nullptr;  ///< the value must have passed check_value
+  double least = 0;                                ///< smallest allowed integer, real or list entry
+  double most = 0;                                 ///< largest allowed
+  std::span<const std::string_view> names{};       ///< of a choice: every allowed value
+  std::string_view help{};
+  Effect effect = Effect::numbers;
+
+  std::string_view section() const { return name.substr(0, name.find('.')); }
+  std::string_view key() const { return name.substr(name.find('.') + 1); }
+};
+
+/// All rows, grouped by section, in the order in which they are shown.
+std::span<const Setting> all_settings();
+
+/// The row called `name` ("train.lr"), or nullptr.
+const Setting* find_setting(std::string_view name);
+
+/// Like find_setting, for a name that must exist; throws Error(internal) otherwise.
+const Setting& setting_named(std::string_view name);
+
+/// What each table of a settings file is about, in one line.
+std::string_view section_help(std::string_view section);
+
+/// Reads `text` as a value of this setting; `where` opens the sentence of the Error(usage).
+///   parse_value(lr, "fast", "--lr") -> "--lr must be a number from 0 to 100, got 'fast'"
+Value parse_value(const Setting& setting, std::string_view text, std::string_view where);
+
+/// Checks kind, range and allowed names of a value read from a file; returns it in its final form
+/// (an integer becomes a real where a real is wanted, "mqar" becomes "standard").
+/// Throws Error(usage), with the list of what exists and the nearest name.
+Value check_value(const Setting& setting, Value value, std::string_view where);
+
+/// The value as TOML, which the command line reads as well but for the quotes: 0.001, "cpu", [1,
+/// 2]. Reals are written so that they read back to the same bits.
+std::string toml_of(const Value& value);
+
+/// What may be written for this setting: "0 to 1", "standard|last|shuffle".
+std::string allowed_values(const Setting& setting);
+
+/// Names of the settings that differ and that change the numbers a run computes.
+std::vector<std::string_view> different_settings(const Settings& a, const Settings& b);
+
+/// Names of the values of an enumeration, in its order: name_of(FillWith::zero) is "zero".
+template <class E>
+struct NamesOf;
+#define FARSIGHT_NAMES(E, ...)                                                   \
+  template <>                                                                    \
+  struct NamesOf<E> {                                                            \
+    static constexpr auto list = std::to_array<std::string_view>({__VA_ARGS__}); \
+  };                                                                             \
+  constexpr std::string_view name_of(E value) {                                  \
+    return NamesOf<E>::list[static_cast<std::size_t>(value)];                    \
+  }
+FARSIGHT_NAMES(DeviceChoice, "auto", "cpu", "cuda")
+FARSIGHT_NAMES(Init, "standard", "released")
+FARSIGHT_NAMES(FillWith, "random", "zero")
+FARSIGHT_NAMES(ClipKind, "value", "norm")
+FARSIGHT_NAMES(DecayScope, "all", "matrices")
+FARSIGHT_NAMES(Schedule, "cosine", "constant")
+FARSIGHT_NAMES(OnNan, "stop")
+FARSIGHT_NAMES(BestBy, "pair-accuracy", "loss", "last")
+#undef FARSIGHT_NAMES
+template <>
+struct NamesOf<DType> {  // i32 is not something to compute in
+  static constexpr auto list = std::to_array<std::string_view>({"f64", "f32", "bf16"});
+};
+
+}  // namespace farsight

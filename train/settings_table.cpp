@@ -1,0 +1,249 @@
+// The table. Order: as shown by --help and written to config.toml.
+#include <algorithm>
+#include <type_traits>
+
+#include "core/check.h"
+#include "train/presets.h"
+#include "train/settings.h"
+
+namespace farsight {
+
+namespace {
+
+constexpr double kMany = 1e15;  // integers below it are exact as doubles
+
+template <class T>
+constexpr Kind kind_of() {
+  if constexpr (std::is_same_v<T, bool>) return Kind::boolean;
+  if constexpr (std::is_same_v<T, std::int64_t>) return Kind::integer;
+  if constexpr (std::is_same_v<T, double>) return Kind::real;
+  if constexpr (std::is_same_v<T, std::string>) return Kind::text;
+  if constexpr (std::is_same_v<T, Integers>) return Kind::integers;
+  if constexpr (std::is_enum_v<T>) return Kind::choice;
+}
+
+/// The row of one field; ranges and names are added by the functions below.
+template <auto section, auto field>
+Setting row(std::string_view name, std::string_view alias, std::string_view help) {
+  using Field = std::remove_cvref_t<decltype(std::declval<Settings>().*section.*field)>;
+  Setting setting{.name = name, .alias = alias, .kind = kind_of<Field>(), .help = help};
+  if constexpr (std::is_enum_v<Field>) {
+    setting.names = NamesOf<Field>::list;
+    setting.get = [](const Settings& s) -> Value {
+      return std::string(NamesOf<Field>::list[static_cast<std::size_t>(s.*section.*field)]);
+    };
+    setting.set = [](Settings& s, const Value& value) {
+      const auto& list = NamesOf<Field>::list;
+      const auto at = std::find(list.begin(), list.end(), std::get<std::string>(value));
+      s.*section.*field = static_cast<Field>(at - list.begin());
+    };
+  } else {
+    setting.get = [](const Settings& s) -> Value { return s.*section.*field; };
+    setting.set = [](Settings& s, const Value& value) {
+      s.*section.*field = std::get<Field>(value);
+    };
+  }
+  return setting;
+}
+
+Setting within(double least, double most, Setting setting) {
+  setting.least = least;
+  setting.most = most;
+  return setting;
+}
+
+Setting one_of(std::span<const NamedChoice> choices, std::vector<std::string_view>& keep,
+               Setting setting) {
+  keep.clear();
+  for (const NamedChoice& choice : choices)
+    keep.push_back(choice.name);
+  setting.names = keep;
+  setting.kind = Kind::choice;
+  return setting;
+}
+
+Setting around(Setting setting) {
+  setting.effect = Effect::surroundings;
+  return setting;
+}
+
+template <auto field>
+constexpr auto run = row<&Settings::run, field>;
+template <auto field>
+constexpr auto model = row<&Settings::model, field>;
+template <auto field>
+constexpr auto data = row<&Settings::data, field>;
+template <auto field>
+constexpr auto train = row<&Settings::train, field>;
+template <auto field>
+constexpr auto eval = row<&Settings::eval, field>;
+template <auto field>
+constexpr auto checkpoint = row<&Settings::checkpoint, field>;
+template <auto field>
+constexpr auto log = row<&Settings::log, field>;
+
+using R = RunSettings;
+using M = ModelSettings;
+using D = DataSettings;
+using T = TrainSettings;
+using C = CheckpointSettings;
+
+std::vector<Setting> make_table() {
+  static std::vector<std::string_view> tasks, models, presets, recipes;
+  return {
+      one_of(task_choices(), tasks, run<&R::task>("run.task", "task", "recall task to train on")),
+      one_of(model_choices(), models, run<&R::model>("run.model", "model", "model to train")),
+      one_of(preset_choices(), presets,
+             run<&R::preset>("run.preset", "preset", "sizes and protocol, from presets/NAME.toml")),
+      one_of(recipe_choices(), recipes,
+             run<&R::recipe>("run.recipe", "recipe",
+                             "where the paper's text and its code disagree: whom to follow")),
+      run<&R::device>("run.device", "device", "where to compute; auto takes a GPU if there is one"),
+      run<&R::dtype>("run.dtype", "dtype",
+                     "type of activations; parameters stay f32 (f64 under f64)"),
+      within(0, kMany, run<&R::seed>("run.seed", "seed", "of initial parameters and data")),
+      around(within(
+          0, 1024,
+          run<&R::threads>("run.threads", "threads", "CPU threads, 0 = all cores; same results"))),
+      around(run<&R::out>("run.out", "out",
+                          "folder of the run, empty = runs/TASK-MODEL-PRESET-seedSEED")),
+
+      within(8, 1 << 20, model<&M::vocab_size>("model.vocab_size", "", "token ids V")),
+      within(1, 65536, model<&M::d_model>("model.d_model", "", "width d of the residual stream")),
+      within(1, 1024, model<&M::n_layer>("model.n_layer", "", "number of blocks")),
+      within(1, 4096, model<&M::d_state>("model.d_state", "", "states N of each channel's scan")),
+      within(1, 64, model<&M::d_conv>("model.d_conv", "", "taps of the short convolution")),
+      within(1, 16, model<&M::expand>("model.expand", "", "inner width I = expand x d_model")),
+      within(0, 65536,
+             model<&M::dt_rank>("model.dt_rank", "",
+                                "rank R of the step projection, 0 = d_model / 16, "
+                                "rounded up")),
+      within(0, 65536,
+             model<&M::gate_kernel>("model.gate_kernel", "",
+                                    "taps K of the global-selection gate, 0 = no gate")),
+      within(0, 1023,
+             model<&M::gate_layers>("model.gate_layers", "",
+                                    "blocks that have the gate, counted from 0; empty = "
+                                    "all")),
+      within(1e-12, 1, model<&M::norm_eps>("model.norm_eps", "", "epsilon inside RMSNorm")),
+      model<&M::init>("model.init", "",
+                      "first parameters: standard (dt bias for steps of 0.001 to 0.1), or released "
+                      "(dt bias 0, as the paper's code)"),
+
+      within(4, 1 << 20, data<&D::lengths>("data.lengths", "lengths", "tokens per example, L")),
+      within(1, 1 << 18,
+             data<&D::pairs>("data.pairs", "pairs",
+                             "key-value pairs per example; the cell (L, pairs) exists "
+                             "when pairs <= L / 4")),
+      within(8, 1 << 20,
+             data<&D::vocabulary>("data.vocabulary", "",
+                                  "ids the task draws from: keys from the lower half, "
+                                  "values from the upper")),
+      within(1, 1e9,
+             data<&D::examples_per_cell>("data.examples_per_cell", "",
+                                         "training examples of a cell and epoch")),
+      within(1, 1e6,
+             data<&D::valid_examples_per_cell>("data.valid_examples_per_cell", "",
+                                               "validation examples of a cell")),
+      within(1, 1e6,
+             data<&D::test_examples_per_cell>("data.test_examples_per_cell", "",
+                                              "test examples of a cell")),
+      data<&D::filler>("data.filler", "", "what fills unused positions: random ids, or the id 0"),
+
+      within(0, 1e9,
+             train<&T::steps>("train.steps", "steps",
+                              "optimiser steps; 0 = as many as train.epochs need")),
+      within(0, 1e6,
+             train<&T::epochs>("train.epochs", "epochs",
+                               "passes over the training set, when train.steps is 0")),
+      within(
+          1, 1e6,
+          train<&T::batch_size>("train.batch_size", "batch-size", "examples per optimiser step")),
+      within(1, 1e9,
+             train<&T::micro_tokens>("train.micro_tokens", "",
+                                     "most tokens of a forward pass: the batch is cut into "
+                                     "pieces of equal length")),
+      within(0, 100, train<&T::lr>("train.lr", "lr", "peak learning rate")),
+      train<&T::schedule>("train.schedule", "schedule",
+                          "after the warm-up: cosine to 0, or constant"),
+      within(0, 1,
+             train<&T::warmup>("train.warmup", "warmup",
+                               "share of all steps in which lr rises from 0, linearly")),
+      within(0, 0.999999, train<&T::beta1>("train.beta1", "", "AdamW: decay of the mean gradient")),
+      within(0, 0.999999,
+             train<&T::beta2>("train.beta2", "", "AdamW: decay of the mean squared gradient")),
+      within(0, 1,
+             train<&T::eps>("train.eps", "",
+                            "AdamW: added to the root of the second "
+                            "moment")),
+      within(0, 10,
+             train<&T::weight_decay>("train.weight_decay", "weight-decay",
+                                     "decoupled weight decay, times the current lr")),
+      train<&T::decay_scope>("train.decay_scope", "decay-scope",
+                             "what decays: all parameters, or matrices (neither 1-D tensors nor "
+                             "A_log)"),
+      within(0, 1e9,
+             train<&T::grad_clip>("train.grad_clip", "grad-clip",
+                                  "largest gradient, 0 = do not clip")),
+      train<&T::clip_kind>("train.clip_kind", "clip-kind",
+                           "clip each element by value, or all of them by their global norm"),
+      train<&T::on_nan>("train.on_nan", "",
+                        "a loss or gradient that is not finite: stop, and keep the last good "
+                        "checkpoint"),
+
+      within(0, 1e9,
+             eval<&EvalSettings::interval>("eval.interval", "eval-interval",
+                                           "steps between validations, 0 = once per "
+                                           "epoch")),
+
+      around(within(0, 1e9,
+                    checkpoint<&C::interval>("checkpoint.interval", "ckpt-interval",
+                                             "steps between checkpoints, 0 = at every "
+                                             "validation"))),
+      around(within(1, 1e6,
+                    checkpoint<&C::keep_last>("checkpoint.keep_last", "ckpt-keep-n",
+                                              "most recent checkpoints to keep, beside the "
+                                              "best"))),
+      checkpoint<&C::best_by>("checkpoint.best_by", "best-by",
+                              "which checkpoint is tested: best validation pair accuracy, lowest "
+                              "validation loss, or the last"),
+
+      around(within(1, 1e9,
+                    log<&LogSettings::interval>("log.interval", "log-interval",
+                                                "steps between lines of metrics.jsonl"))),
+      around(log<&LogSettings::progress>("log.progress", "progress",
+                                         "progress bar on a terminal; plain lines without")),
+  };
+}
+
+}  // namespace
+
+std::span<const Setting> all_settings() {
+  static const std::vector<Setting> table = make_table();
+  return table;
+}
+
+const Setting* find_setting(std::string_view name) {
+  for (const Setting& setting : all_settings()) {
+    if (setting.name == name) return &setting;
+  }
+  return nullptr;
+}
+
+const Setting& setting_named(std::string_view name) {
+  const Setting* setting = find_setting(name);
+  check(setting != nullptr, "settings: there is no setting '{}'", name);
+  return *setting;
+}
+
+std::string_view section_help(std::string_view section) {
+  if (section == "run") return "what runs, where, and where the results go";
+  if (section == "model") return "sizes of the model";
+  if (section == "data") return "the recall task";
+  if (section == "train") return "optimiser, schedule, batches";
+  if (section == "eval") return "validation while training";
+  if (section == "checkpoint") return "what is saved and which one is tested";
+  return "what is reported while training";
+}
+
+}  // namespace farsight
