@@ -39,8 +39,14 @@ if(FARSIGHT_HAS_CUDA)
     message(FATAL_ERROR "C++20 kernels need CUDA 12.0 or newer, found ${CMAKE_CUDA_COMPILER_VERSION} "
                         "(${CMAKE_CUDA_COMPILER}): install a newer toolkit or use -DFARSIGHT_CUDA=OFF.")
   endif()
-  # CMake 3.25 does not know C++20 for nvcc: it drops CMAKE_CUDA_STANDARD 20 without a word.
-  string(APPEND CMAKE_CUDA_FLAGS " -std=c++20 -Xptxas --warn-on-spills")
+  string(APPEND CMAKE_CUDA_FLAGS " -Xptxas --warn-on-spills")
+  # CMake 3.25 does not know C++20 for nvcc: where the standard is required (as it is for C++, which
+  # CUDA inherits) it refuses, where it is not it says nothing and drops it.
+  set(CMAKE_CUDA_STANDARD 20)
+  set(CMAKE_CUDA_STANDARD_REQUIRED OFF)
+  if(NOT cuda_std_20 IN_LIST CMAKE_CUDA_COMPILE_FEATURES)
+    string(APPEND CMAKE_CUDA_FLAGS " -std=c++20")
+  endif()
   find_package(CUDAToolkit REQUIRED)
   if(NOT farsight_kernels)
     set(FARSIGHT_HAS_CUDA OFF)  # the compiler works, but there is nothing for it to compile

@@ -38,9 +38,8 @@ else
   fi
   echo "Packages: ${#missing[@]} of ${#packages[@]} are missing. Running:"
   echo "  ${as_root[*]:+${as_root[*]} }apt-get update && ${as_root[*]:+${as_root[*]} }${install[*]}"
-  export DEBIAN_FRONTEND=noninteractive
   "${as_root[@]}" apt-get update --quiet=2
-  "${as_root[@]}" "${install[@]}"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}"
 fi
 
 bash cmake/doctor.sh cuda

@@ -81,10 +81,27 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$file" "$scratch"' EXIT
 text=$(cmake -S . -B "$scratch" -DFARSIGHT_CUDA=OFF -Dfmt_DIR=/nowhere -DCMAKE_DISABLE_FIND_PACKAGE_fmt=ON 2>&1)
 contains "a missing package names its Debian package" "$(tr -s ' \n' ' ' <<<"$text")" "apt install libfmt-dev"
+text=$(CUDACXX=/nowhere/nvcc cmake -S . -B "$scratch/on" -DFARSIGHT_CUDA=ON 2>&1)
+contains "FARSIGHT_CUDA=ON fails without nvcc" "$(tr -s ' \n' ' ' <<<"$text")" "no working CUDA compiler was found"
 text=$(cmake -S . -B "$scratch" -DFARSIGHT_CUDA=MAYBE 2>&1)
 contains "a wrong FARSIGHT_CUDA is refused" "$text" "must be AUTO, ON or OFF, got 'MAYBE'"
 text=$(cmake -S . -B "$scratch" -DFARSIGHT_CUDA=OFF -DFARSIGHT_CPU=pentium9 2>&1)
 contains "a wrong FARSIGHT_CPU is refused" "$text" "FARSIGHT_CPU=pentium9 is not a -march"
+
+# doctor holds each GPU against the architectures of the build, here of a build made of one header.
+mkdir -p "$scratch/generated" "$scratch/path"
+cat >"$scratch/path/nvidia-smi" <<'END'
+#!/bin/sh
+printf 'Tesla T4, 7.5, 15360 MiB\nA10, 8.6, 24564 MiB\nH100, 9.0, 81559 MiB\nB200, 10.0, 183359 MiB\n'
+END
+chmod +x "$scratch/path/nvidia-smi"
+gpus() {
+  echo "#define FARSIGHT_CUDA_ARCHITECTURES \"$1\"" >"$scratch/generated/version.h"
+  PATH=$scratch/path:$PATH BUILD=$scratch bash cmake/doctor.sh | grep GPUs | cut -c 1-5 | xargs
+}
+equals "GPUs of a CPU build are a warning" "$(gpus "")" "warn warn warn warn"
+equals "machine code serves its own generation" "$(gpus "80-real 90a-real")" "fail ok ok fail"
+equals "PTX serves every newer generation" "$(gpus "80-real 90-real 90-virtual")" "fail ok ok ok"
 
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0))
