@@ -12,11 +12,16 @@ thread_local Tape* current = nullptr;
 /// Makes `whole` a complete sum: columns that no part has written become zero.
 void complete(Grad& whole) {
   if (whole.filled || !whole.value) return;
-  for (const Grad::Part& part : whole.parts) {
-    const std::shared_ptr<Grad> grad = part.grad.lock();
-    if (!grad || !grad->filled) whole.value.columns(part.begin, part.count).fill_zero();
+  for (const std::weak_ptr<Grad>& part : whole.parts) {
+    const std::shared_ptr<Grad> grad = part.lock();  // alive as long as the split is recorded
+    if (!grad->filled) whole.value.columns(grad->begin, grad->count).fill_zero();
   }
   whole.filled = true;
+}
+
+/// A reshaped tensor shares its Grad: each reader and the producer see the sum in their own shape.
+Tensor in_shape(const Tensor& gradient, const Shape& shape) {
+  return gradient.shape() == shape ? gradient : gradient.reshape(shape);
 }
 
 }  // namespace
@@ -26,25 +31,18 @@ Sink Slot::sink(DType dtype) const {
   Grad& grad = *like_.grad;
   if (grad.whole) {
     Grad& whole = *grad.whole;
-    if (!whole.value) {
-      // The whole's width is the end of its last part: split covers every column.
-      const Grad::Part& last = whole.parts.back();
-      whole.value = Tensor::empty(like_.shape().with_last(last.begin + last.count), dtype,
-                                  like_.device(), "gradient");
-    }
-    grad.value = whole.value.columns(grad.begin, like_.shape().last());
-    const bool add = whole.filled || grad.filled;
-    grad.filled = true;
-    return {grad.value, add};
+    if (!whole.value) whole.value = Tensor::empty(whole.shape, dtype, like_.device(), "gradient");
+    grad.value = whole.value.columns(grad.begin, grad.count);
+  } else if (!grad.value) {
+    grad.value = Tensor::empty(like_.shape(), dtype, like_.device(), "gradient");
   }
-  if (!grad.value) grad.value = Tensor::empty(like_.shape(), dtype, like_.device(), "gradient");
   if (!grad.parts.empty()) complete(grad);
-  check(grad.value.dtype() == dtype && grad.value.shape() == like_.shape(),
+  check(grad.value.dtype() == dtype && grad.value.elements() == like_.elements(),
         "gradient: the buffer is {} {}, the operation writes {} {}", name_of(grad.value.dtype()),
-        to_string(grad.value.shape()), name_of(dtype), to_string(like_.shape()));
-  const bool add = grad.filled;
+        grad.value.shape(), name_of(dtype), like_.shape());
+  const bool add = grad.filled || (grad.whole && grad.whole->filled);
   grad.filled = true;
-  return {grad.value, add};
+  return {in_shape(grad.value, like_.shape()), add};
 }
 
 Sink Slot::adopt(const Tensor& gradient) const {
@@ -64,36 +62,49 @@ Tape::~Tape() {
   drop();
 }
 
+bool Tape::made(const Tensor& y) const {
+  return std::any_of(nodes_.begin(), nodes_.end(), [&](const Node& node) {
+    return std::any_of(node.out.begin(), node.out.end(),
+                       [&](const Output& output) { return output.grad == y.grad; });
+  });
+}
+
+void Tape::pop(bool done) {
+  Node& node = nodes_.back();
+  // A leaf outlives the tape and may be split again in the next one.
+  if (node.splits) node.in.front()->parts.clear();
+  for (const auto& grad : node.in) {
+    if (--grad->uses == 0 && done && grad->ready) grad->ready();
+  }
+  nodes_.pop_back();
+}
+
 void Tape::drop() {
   while (!nodes_.empty()) {
-    for (const auto& grad : nodes_.back().in) {
-      grad->uses--;
-    }
-    nodes_.pop_back();
+    pop(false);
   }
 }
 
 void Tape::backward(const Tensor& y, const Tensor& dy) {
-  check(y.grad != nullptr, "backward: no recorded operation leads to this tensor of shape {}",
-        to_string(y.shape()));
-  check(dy.shape() == y.shape(), "backward: dy must be {}, got {}", to_string(y.shape()),
-        to_string(dy.shape()));
+  check(y.grad != nullptr && made(y),
+        "backward: no recorded operation leads to this tensor of shape {}", y.shape());
+  check(!y.grad->whole, "backward: starts from a whole tensor, this {} is a part of a split one",
+        y.shape());
+  check(dy.shape() == y.shape(), "backward: dy must be {}, got {}", y.shape(), dy.shape());
   if (current == this) current = outer_;
   const NoTape no_second_order;
   y.grad->value = dy;
   y.grad->filled = true;
-  for (; !nodes_.empty(); nodes_.pop_back()) {
+  for (; !nodes_.empty(); pop(true)) {
     Node& node = nodes_.back();
     std::vector<Tensor> gradients;
     bool any = false;
-    for (const auto& grad : node.out) {
+    for (const auto& [grad, shape] : node.out) {
       any |= grad->filled;
-      gradients.push_back(grad->filled ? std::exchange(grad->value, {}) : Tensor());
+      gradients.push_back(grad->filled ? in_shape(std::exchange(grad->value, {}), shape)
+                                       : Tensor());
     }
     if (any) node.backward(gradients);
-    for (const auto& grad : node.in) {
-      if (--grad->uses == 0 && grad->ready) grad->ready();
-    }
   }
 }
 
@@ -104,8 +115,8 @@ std::vector<std::shared_ptr<Grad>> Tape::leaves() const {
     for (const auto& grad : node.in) {
       if (!made.contains(grad.get()) && seen.insert(grad.get()).second) found.push_back(grad);
     }
-    for (const auto& grad : node.out) {
-      made.insert(grad.get());
+    for (const Output& output : node.out) {
+      made.insert(output.grad.get());
     }
   }
   return found;
@@ -127,8 +138,9 @@ void record(std::initializer_list<Tensor*> outputs, std::initializer_list<const 
     node.in.push_back(x->grad);
   }
   for (Tensor* y : outputs) {
-    if (!y->grad) y->grad = std::make_shared<Grad>();
-    node.out.push_back(y->grad);
+    // Never one that is there already: an output that shares its input's bytes is another value.
+    y->grad = std::make_shared<Grad>();
+    node.out.push_back({y->grad, y->shape()});
   }
   node.backward = std::move(backward);
   current->nodes_.push_back(std::move(node));
@@ -141,13 +153,12 @@ Tensor checkpoint(const std::function<Tensor(const Tensor&)>& f, const Tensor& x
   {
     Tape scratch;
     y = f(x);
+    if (!scratch.made(y)) return y;  // x itself, or nothing that wants a gradient
     leaves = scratch.leaves();
-    y.grad.reset();
   }
-  if (leaves.empty()) return y;
   Tape::Node node;
   y.grad = std::make_shared<Grad>();
-  node.out.push_back(y.grad);
+  node.out.push_back({y.grad, y.shape()});
   node.in = leaves;
   for (const auto& grad : leaves) {
     grad->uses++;
@@ -169,23 +180,26 @@ std::vector<Tensor> split(const Tensor& x, std::initializer_list<std::int64_t> w
     begin += width;
   }
   check(begin == x.shape().last(), "split: the widths cover {} of the last dimension of {}", begin,
-        to_string(x.shape()));
+        x.shape());
   if (!recording({&x})) return parts;
   check(x.grad->parts.empty() && !x.grad->whole,
         "split: a tensor is split once, got a second split");
   begin = 0;
   Tape::Node node;
+  node.splits = true;
   node.in.push_back(x.grad);
   x.grad->uses++;
+  x.grad->shape = x.shape();
   for (Tensor& part : parts) {
     part.grad = std::make_shared<Grad>();
     part.grad->whole = x.grad;
     part.grad->begin = begin;
-    x.grad->parts.push_back({part.grad, begin, part.shape().last()});
-    node.out.push_back(part.grad);
-    begin += part.shape().last();
+    part.grad->count = part.shape().last();
+    x.grad->parts.push_back(part.grad);
+    node.out.push_back({part.grad, part.shape()});
+    begin += part.grad->count;
   }
-  // The node's parameters hold the Grad alive; a raw pointer avoids a second count.
+  // The node's inputs keep the Grad alive; a raw pointer avoids a second count.
   node.backward = [whole = x.grad.get()](std::span<const Tensor>) { complete(*whole); };
   current->nodes_.push_back(std::move(node));
   return parts;

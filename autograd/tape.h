@@ -1,8 +1,8 @@
 // Reverse-mode differentiation by an eager tape.
 //
-//   Tape tape;                                // operations of this thread are recorded from here
-//   on Tensor loss = ...; tape.backward(loss, one);                 // walks the tape backwards
-//   once, freeing as it goes
+//   Tape tape;                   // operations of this thread are recorded from here on
+//   Tensor loss = ...;
+//   tape.backward(loss, one);    // walks the tape backwards once, freeing as it goes
 //
 // The order of execution is a topological order, so nothing is sorted and nothing recurses. What an
 // operation saves is what its closure captures. Inference is the absence of a Tape.
@@ -27,13 +27,10 @@ struct Grad {
   std::function<void()> ready;  ///< called when the last of them has
 
   // Parts of a split tensor write into slices of the whole's gradient.
-  struct Part {
-    std::weak_ptr<Grad> grad;
-    std::int64_t begin = 0, count = 0;
-  };
-  std::vector<Part> parts;      ///< of this tensor, if it was split
-  std::shared_ptr<Grad> whole;  ///< the tensor this one is a part of
-  std::int64_t begin = 0;       ///< first column within `whole`
+  std::vector<std::weak_ptr<Grad>> parts;  ///< of this tensor, while its split is recorded
+  Shape shape;                             ///< of a split tensor
+  std::shared_ptr<Grad> whole;             ///< the tensor this one is a part of
+  std::int64_t begin = 0, count = 0;       ///< columns within `whole`
 };
 
 /// Permission to write a gradient: `=` when `add` is false, else `+=`. Empty: it is not wanted.
@@ -76,7 +73,8 @@ class Tape {
   Tape& operator=(const Tape&) = delete;
 
   /// Accumulates d(sum(y * dy))/d(leaf) into every leaf that has a Grad, last operation first.
-  /// Recording stops; saved tensors die as their node is done. Called once.
+  /// Recording stops; saved tensors die as their node is done. Called once. `dy` may become a
+  /// gradient buffer of its own: its bytes are not to be used afterwards.
   void backward(const Tensor& y, const Tensor& dy);
 
   std::size_t size() const { return nodes_.size(); }
@@ -86,10 +84,19 @@ class Tape {
                      Backward);
   friend Tensor checkpoint(const std::function<Tensor(const Tensor&)>&, const Tensor&);
   friend std::vector<Tensor> split(const Tensor&, std::initializer_list<std::int64_t>);
-  struct Node {
-    std::vector<std::shared_ptr<Grad>> out, in;
-    Backward backward;
+  struct Output {
+    std::shared_ptr<Grad> grad;
+    Shape shape;
   };
+  struct Node {
+    std::vector<Output> out;
+    std::vector<std::shared_ptr<Grad>> in;
+    Backward backward;
+    bool splits = false;  ///< recorded by split()
+  };
+  bool made(const Tensor& y) const;
+  /// Removes the last node; `done`: its backward has run.
+  void pop(bool done);
   /// Tensors read by the recorded operations but made outside of them.
   std::vector<std::shared_ptr<Grad>> leaves() const;
   void drop();
@@ -98,7 +105,7 @@ class Tape {
   Tape* outer_;
 };
 
-/// Called by an operation after its forward: gives the outputs a Grad and appends `backward` to
+/// Called by an operation after its forward: gives each output a new Grad and appends `backward` to
 /// this thread's tape. Does nothing when there is no tape or no input wants a gradient.
 void record(std::initializer_list<Tensor*> outputs, std::initializer_list<const Tensor*> inputs,
             Tape::Backward backward);

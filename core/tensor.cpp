@@ -12,13 +12,13 @@ Shape::Shape(std::initializer_list<std::int64_t> sizes) : n(static_cast<int>(siz
   check(n <= kMaxDims, "Shape: at most {} dimensions, got {}", kMaxDims, n);
   std::copy(sizes.begin(), sizes.end(), dims.begin());
   for (std::int64_t size : sizes) {
-    check(size >= 0, "Shape: negative size in {}", to_string(*this));
+    check(size >= 0, "Shape: negative size in {}", *this);
   }
 }
 
 std::int64_t Shape::operator[](int i) const {
   const int at = i < 0 ? i + n : i;
-  check(at >= 0 && at < n, "Shape: dimension {} of {}", i, to_string(*this));
+  check(at >= 0 && at < n, "Shape: dimension {} of {}", i, *this);
   return dims[static_cast<std::size_t>(at)];
 }
 
@@ -42,10 +42,17 @@ Shape Shape::with_last(std::int64_t size) const {
 }
 
 std::string to_string(const Shape& shape) {
-  return fmt::format("[{}]", fmt::join(shape.dims.begin(), shape.dims.begin() + shape.n, ", "));
+  return fmt::format("{}", shape);
 }
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device, const char* name) {
+  std::int64_t bytes = size_of(dtype);
+  bool fits = true;
+  for (int i = 0; i < shape.n; i++) {
+    fits = !__builtin_mul_overflow(bytes, shape[i], &bytes) && fits;
+  }
+  check(fits, "{}: the size of a {} tensor of shape {} overflows 64 bits", name, name_of(dtype),
+        shape);
   Tensor t;
   t.shape_ = shape;
   t.row_stride_ = shape.last();
@@ -75,11 +82,10 @@ void Tensor::fill_zero() const {
 }
 
 Tensor Tensor::reshape(const Shape& shape) const {
-  check(shape.elements() == elements(), "reshape: {} has not the elements of {}", to_string(shape),
-        to_string(shape_));
+  check(shape.elements() == elements(), "reshape: {} has not the elements of {}", shape, shape_);
   check(dense() || shape.last() == shape_.last(),
-        "reshape: a strided view {} keeps its last dimension, got {}; use .contiguous()",
-        to_string(shape_), to_string(shape));
+        "reshape: a strided view {} keeps its last dimension, got {}; use .contiguous()", shape_,
+        shape);
   Tensor t = *this;
   t.shape_ = shape;
   t.row_stride_ = dense() ? shape.last() : row_stride_;
@@ -88,7 +94,7 @@ Tensor Tensor::reshape(const Shape& shape) const {
 
 Tensor Tensor::columns(std::int64_t begin, std::int64_t count) const {
   check(begin >= 0 && count >= 0 && begin + count <= shape_.last(),
-        "columns: [{}, {}) of the last dimension of {}", begin, begin + count, to_string(shape_));
+        "columns: [{}, {}) of the last dimension of {}", begin, begin + count, shape_);
   Tensor t = *this;
   t.shape_ = shape_.with_last(count);
   t.data_ = static_cast<std::byte*>(data_) + begin * size_of(dtype_);
@@ -98,7 +104,7 @@ Tensor Tensor::columns(std::int64_t begin, std::int64_t count) const {
 
 Tensor Tensor::range(std::int64_t begin, std::int64_t count) const {
   check(shape_.n >= 2 && begin >= 0 && count >= 0 && begin + count <= shape_[0],
-        "range: [{}, {}) of the first dimension of {}", begin, begin + count, to_string(shape_));
+        "range: [{}, {}) of the first dimension of {}", begin, begin + count, shape_);
   Tensor t = *this;
   t.shape_.dims[0] = count;
   const std::int64_t rows_each = shape_[0] == 0 ? 0 : shape_.rows() / shape_[0];
@@ -109,7 +115,7 @@ Tensor Tensor::range(std::int64_t begin, std::int64_t count) const {
 
 Tensor Tensor::slice_flat(std::int64_t offset, const Shape& shape) const {
   check(shape_.n == 1 && dense() && offset >= 0 && offset + shape.elements() <= elements(),
-        "slice_flat: {} elements at {} of {}", shape.elements(), offset, to_string(shape_));
+        "slice_flat: {} elements at {} of {}", shape.elements(), offset, shape_);
   Tensor t = *this;
   t.shape_ = shape;
   t.row_stride_ = shape.last();
@@ -167,3 +173,9 @@ Tensor Tensor::to(DType dtype) const {
 }
 
 }  // namespace farsight
+
+fmt::format_context::iterator fmt::formatter<farsight::Shape>::format(
+    const farsight::Shape& shape, fmt::format_context& context) const {
+  return fmt::format_to(context.out(), "[{}]",
+                        fmt::join(shape.dims.begin(), shape.dims.begin() + shape.n, ", "));
+}

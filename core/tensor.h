@@ -40,6 +40,18 @@ struct Shape {
 };
 std::string to_string(const Shape& shape);
 
+}  // namespace farsight
+
+/// check(ok, "op: x must be [B, T, D], got {}", x.shape()): made into text only when it fails.
+template <>
+struct fmt::formatter<farsight::Shape> {
+  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
+  fmt::format_context::iterator format(const farsight::Shape& shape,
+                                       fmt::format_context& context) const;
+};
+
+namespace farsight {
+
 class Tensor {
  public:
   Tensor() = default;
@@ -68,14 +80,13 @@ class Tensor {
   template <class T>
   T* data() const {
     check(dtype_ == dtype_of<T>, "tensor: asked for {} elements of a {} tensor of shape {}",
-          name_of(dtype_of<T>), name_of(dtype_), to_string(shape_));
+          name_of(dtype_of<T>), name_of(dtype_), shape_);
     return static_cast<T*>(data_);
   }
   template <class T>
   std::span<T> span() const {
     check(dense() && device_ == Device::cpu,
-          "tensor: span() needs a dense CPU tensor, got {} on {}", to_string(shape_),
-          name_of(device_));
+          "tensor: span() needs a dense CPU tensor, got {} on {}", shape_, name_of(device_));
     return {data<T>(), static_cast<std::size_t>(elements())};
   }
 
@@ -91,7 +102,7 @@ class Tensor {
   Tensor slice_flat(std::int64_t offset, const Shape& shape) const;
   /// Same shape, type and gradient, no bytes: names a tensor without keeping it alive.
   Tensor without_bytes() const;
-  /// Itself when dense, else a dense copy (CPU).
+  /// Itself when dense, else a dense copy (CPU), which has no gradient: outside the tape.
   Tensor contiguous() const;
   /// A copy (CPU) with every element converted.
   Tensor to(DType dtype) const;
@@ -126,7 +137,7 @@ decltype(auto) with_type(DType dtype, F&& f) {
 template <class T>
 Tensor Tensor::from(std::span<const T> values, const Shape& shape, const char* name) {
   check(static_cast<std::int64_t>(values.size()) == shape.elements(),
-        "Tensor::from: {} values do not fill shape {}", values.size(), to_string(shape));
+        "Tensor::from: {} values do not fill shape {}", values.size(), shape);
   Tensor t = empty(shape, dtype_of<T>, Device::cpu, name);
   std::copy(values.begin(), values.end(), t.data<T>());
   return t;
