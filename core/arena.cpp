@@ -13,6 +13,7 @@
 namespace farsight {
 namespace {
 
+constexpr std::int64_t kLargestBlock = std::int64_t{1} << 60;  // so that no rounding can wrap
 constexpr std::int64_t kGuardBytes = Arena::kAlign;
 constexpr unsigned char kGuardByte = 0xA5;
 constexpr unsigned char kPoisonByte = 0xFF;
@@ -100,16 +101,18 @@ std::string Arena::explain(std::int64_t bytes, const char* name) const {
 
 void* Arena::allocate(std::int64_t bytes, const char* name) {
   std::lock_guard lock(mutex_);
-  check(bytes >= 0, "arena: a block of {} bytes was asked for by '{}'", bytes, name);
+  check(bytes >= 0 && bytes <= kLargestBlock, "arena: a block of {} bytes was asked for by '{}'",
+        bytes, name);
   const bool guard = debug_.guard && addressable(source_);
   const std::int64_t size = rounded(bytes) + (guard ? 2 * kGuardBytes : 0);
-  require(limit_bytes_ == 0 || in_use_bytes_ + size <= limit_bytes_, ExitCode::memory, "{}",
-          explain(bytes, name));
+  if (limit_bytes_ != 0 && in_use_bytes_ + size > limit_bytes_) {
+    fail(ExitCode::memory, "{}", explain(bytes, name));
+  }
   auto at = find_free(size);
   if (at == blocks_.end()) {
     add_segment(size);
     at = find_free(size);
-    require(at != blocks_.end(), ExitCode::memory, "{}", explain(bytes, name));
+    if (at == blocks_.end()) fail(ExitCode::memory, "{}", explain(bytes, name));
   }
   std::byte* base = at->first;
   Block& block = at->second;
@@ -147,8 +150,12 @@ void Arena::release(void* address) {
   std::lock_guard lock(mutex_);
   std::byte* base = static_cast<std::byte*>(address);
   auto at = blocks_.find(base);
-  if (at == blocks_.end() || at->second.free) at = blocks_.find(base -= kGuardBytes);
-  check(at != blocks_.end() && !at->second.free, "arena: released an address it does not own");
+  bool owned = at != blocks_.end() && !at->second.free && !at->second.guarded;
+  if (!owned) {
+    at = blocks_.find(base -= kGuardBytes);
+    owned = at != blocks_.end() && !at->second.free && at->second.guarded;
+  }
+  check(owned, "arena: released an address it does not own");
   Block& block = at->second;
   if (block.guarded) check_guard(base, block);
   in_use_bytes_ -= block.bytes;

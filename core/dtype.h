@@ -49,8 +49,14 @@ constexpr const char* name_of(DType type) {
   return "?";
 }
 
+namespace detail {
 template <class T>
-inline constexpr DType dtype_of = DType::i32;
+struct NotAnElementType;  // an incomplete type: asking for another T does not compile
+}
+template <class T>
+inline constexpr DType dtype_of = detail::NotAnElementType<T>::value;
+template <>
+inline constexpr DType dtype_of<std::int32_t> = DType::i32;
 template <>
 inline constexpr DType dtype_of<double> = DType::f64;
 template <>

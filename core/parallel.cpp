@@ -136,16 +136,19 @@ void Pool::drain() {
   inside_task = false;
 }
 
-int wanted_threads = 0;  // 0: not decided yet
+std::atomic<int> wanted_threads{0};  // 0: not decided yet; read from inside tasks too
 std::unique_ptr<Pool> pool;
 std::mutex pool_mutex;  // one loop at a time: two host threads may both compute
 
 }  // namespace
 
 int threads() {
-  std::lock_guard lock(pool_mutex);
-  if (wanted_threads == 0) wanted_threads = default_threads();
-  return wanted_threads;
+  int count = wanted_threads.load();
+  if (count == 0) {
+    const int decided = default_threads();
+    if (wanted_threads.compare_exchange_strong(count, decided)) count = decided;
+  }
+  return count;
 }
 
 void set_threads(int count) {
@@ -166,8 +169,7 @@ void detail::run_tasks(std::int64_t count, Task task, void* context) {
     return;
   }
   std::lock_guard lock(pool_mutex);
-  if (wanted_threads == 0) wanted_threads = default_threads();
-  if (!pool) pool = std::make_unique<Pool>(wanted_threads);
+  if (!pool) pool = std::make_unique<Pool>(threads());
   pool->run(count, task, context);
 }
 
