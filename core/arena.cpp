@@ -38,10 +38,6 @@ void* allocate_meta(std::int64_t bytes) {
 }
 void release_meta(void*, std::int64_t) {}
 
-bool addressable(const SegmentSource& source) {
-  return source.allocate == allocate_host;
-}
-
 }  // namespace
 
 const char* name_of(Device device) {
@@ -103,7 +99,7 @@ void* Arena::allocate(std::int64_t bytes, const char* name) {
   std::lock_guard lock(mutex_);
   check(bytes >= 0 && bytes <= kLargestBlock, "arena: a block of {} bytes was asked for by '{}'",
         bytes, name);
-  const bool guard = debug_.guard && addressable(source_);
+  const bool guard = debug_.guard && source_.host;
   const std::int64_t size = rounded(bytes) + (guard ? 2 * kGuardBytes : 0);
   if (limit_bytes_ != 0 && in_use_bytes_ + size > limit_bytes_) {
     fail(ExitCode::memory, "{}", explain(bytes, name));
@@ -134,7 +130,7 @@ void* Arena::allocate(std::int64_t bytes, const char* name) {
   usage.peak_bytes = std::max(usage.peak_bytes, usage.now_bytes);
   usage.blocks++;
   if (usage.name.empty()) usage.name = name;
-  if (debug_.poison && addressable(source_)) {
+  if (debug_.poison && source_.host) {
     std::memset(base, kPoisonByte, static_cast<std::size_t>(size));
   }
   if (guard) {
@@ -236,7 +232,7 @@ namespace {
 /// Never destroyed: tensors with static lifetime may outlive any order of destruction.
 std::array<Arena*, 3>& arenas() {
   static std::array<Arena*, 3> all = {
-      new Arena({allocate_host, release_host}), nullptr,
+      new Arena({.allocate = allocate_host, .release = release_host, .host = true}), nullptr,
       new Arena({allocate_meta, release_meta, std::int64_t{1} << 50})};
   return all;
 }

@@ -29,6 +29,7 @@ struct SegmentSource {
   void* (*allocate)(std::int64_t bytes) = nullptr;
   void (*release)(void* address, std::int64_t bytes) = nullptr;
   std::int64_t segment_bytes = std::int64_t{64} << 20;  ///< asked for at least this much at a time
+  bool host = false;  ///< the CPU may touch it: guards and poison work there only
 };
 
 class Arena {
