@@ -4,7 +4,7 @@ add_library(farsight_options INTERFACE)
 set(host_only $<COMPILE_LANGUAGE:CXX>)
 target_compile_options(farsight_options INTERFACE
   $<${host_only}:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
-                 -Wnon-virtual-dtor -Wold-style-cast -Wimplicit-fallthrough -Wno-psabi>
+                 -Wnon-virtual-dtor -Wold-style-cast -Wimplicit-fallthrough -Wno-psabi -Wno-restrict>
   $<${host_only}:-fstack-protector-strong -fno-math-errno -fopenmp-simd>)
 target_compile_definitions(farsight_options INTERFACE _GLIBCXX_ASSERTIONS)
 target_link_options(farsight_options INTERFACE -Wl,-z,relro,-z,now)

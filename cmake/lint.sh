@@ -18,7 +18,11 @@ newest() {  # the first of the named programs that is installed
   return 1
 }
 
-mapfile -t sources < <(find core autograd ops cuda models data train eval tests bench -type f \
+folders=()
+for folder in core autograd ops cuda models data train eval tests bench; do
+  [[ ! -d $folder ]] || folders+=("$folder")  # git keeps no empty ones
+done
+mapfile -t sources < <(find "${folders[@]}" -type f \
   '(' -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' ')' | sort)
 clang_format=$(newest clang-format-14 clang-format)  # one version: they format differently
 if [[ "$1" == format ]]; then

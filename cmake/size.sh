@@ -7,6 +7,7 @@ total=0
 count() {  # LABEL, then find's arguments
   local label=$1 lines files
   shift
+  [[ -e "$1" ]] || return 0  # git keeps no empty folders
   files=$(find "$@" -type f -print | wc -l)
   lines=$(find "$@" -type f -exec cat {} + | wc -l)
   printf '%-12s %4d files %7d lines\n' "$label" "$files" "$lines"
