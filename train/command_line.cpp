@@ -93,13 +93,13 @@ std::string task_name(std::string_view text) {
 
 /// The settings file of the run that `path` is, or is a checkpoint of.
 fs::path config_of(const fs::path& path, std::string_view flag) {
+  require(fs::exists(path), ExitCode::storage, "{}: there is no '{}'", flag, path.string());
   fs::path folder = path.lexically_normal();
   if (!folder.has_filename()) folder = folder.parent_path();  // "runs/a/"
   for (int up = 0; up < 3; up++) {
     if (fs::exists(folder / "config.toml")) return folder / "config.toml";
     folder = folder.parent_path();
   }
-  require(fs::exists(path), ExitCode::storage, "{}: there is no '{}'", flag, path.string());
   fail(ExitCode::storage, "{}: '{}' is no run and no checkpoint of one (it has no config.toml)",
        flag, path.string());
 }

@@ -22,7 +22,7 @@ struct Words::Parser {
     const std::string flag = "--" + std::string(option.flag);
     const std::string both = option.flag == "help" ? "-h," + flag : flag;
     options[std::string(option.flag)] =
-        option.value.empty() ? app.add_flag(both) : app.add_option(both);
+        option.value.empty() ? app.add_flag(both) : app.add_option(both)->take_last();
     names.push_back(flag);
   }
 
@@ -43,7 +43,8 @@ struct Words::Parser {
                             app.add_flag(fmt::format("--{},!--no-{}", fmt::join(all, ",--"),
                                                      fmt::join(all, ",!--no-"))));
     } else {
-      settings.emplace_back(&setting, app.add_option(fmt::format("--{}", fmt::join(all, ",--"))));
+      settings.emplace_back(
+          &setting, app.add_option(fmt::format("--{}", fmt::join(all, ",--")))->take_last());
     }
   }
 };

@@ -1,0 +1,170 @@
+#include "train/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/version.h"
+#include "train/presets.h"
+#include "train/quantities.h"
+#include "train/reference.h"
+
+namespace farsight {
+
+namespace {
+
+const TaskAccuracy* find(const std::vector<TaskAccuracy>& accuracy, std::string_view task) {
+  const auto found = std::find_if(accuracy.begin(), accuracy.end(),
+                                  [&](const TaskAccuracy& entry) { return entry.task == task; });
+  return found == accuracy.end() ? nullptr : &*found;
+}
+
+std::string cell_text(const std::optional<double>& percent) {
+  return percent ? fmt::format("{:.2f}", *percent) : "-";
+}
+
+std::string_view paper_name(std::string_view model) {
+  if (model == "mamba") return "paper, Mamba 130M";
+  if (model == "mamba-2x") return "paper, Mamba 2x";
+  if (model == "mamba-4x") return "paper, Mamba 4x";
+  return "paper, Mamba GS";
+}
+
+std::string table_line(std::string_view title, const std::vector<std::string>& cells) {
+  std::string line = fmt::format("{:<22}", title);
+  for (const std::string& cell : cells)
+    line += fmt::format(" {:>9}", cell);
+  return line + '\n';
+}
+
+std::string comparison_note(const Settings& settings) {
+  if (settings.run.preset == "full") {
+    return "Pair accuracy in percent, mean over cells. The paper's row: arXiv 2410.15678, Tables 1 "
+           "and 3.\n";
+  }
+  return fmt::format(
+      "Pair accuracy in percent, mean over cells. The paper's row (arXiv 2410.15678, Tables 1 and "
+      "3)\nis of a model of 130M parameters on lengths to 512; this run has preset {}: compare the "
+      "order,\nnot the numbers.\n",
+      settings.run.preset);
+}
+
+/// Only what differs from the preset needs to be read; the rest is in config.toml.
+std::string settings_section(const Settings& settings) {
+  std::string text =
+      "## Settings\n\nAll of them are in config.toml. What defines the protocol:\n\n";
+  text += "| setting | value |\n|---|---|\n";
+  for (const char* name :
+       {"run.recipe", "run.seed", "run.dtype", "model.init", "data.lengths", "data.pairs",
+        "data.vocabulary", "data.filler", "data.examples_per_cell", "train.steps", "train.epochs",
+        "train.batch_size", "train.lr", "train.warmup", "train.weight_decay", "train.decay_scope",
+        "train.grad_clip", "train.clip_kind", "checkpoint.best_by"}) {
+    text += fmt::format("| {} | `{}` |\n", name, toml_of(setting_named(name).get(settings)));
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string cell_table(const std::vector<TaskAccuracy>& accuracy) {
+  std::string text = "| cell |";
+  std::string rule = "|---|";
+  for (const TaskAccuracy& entry : accuracy) {
+    text += fmt::format(" {} |", entry.task);
+    rule += "---|";
+  }
+  text += '\n' + rule + '\n';
+  if (accuracy.empty()) return text;
+  for (std::size_t i = 0; i < accuracy.front().cells.size(); i++) {
+    text += fmt::format("| {} |", accuracy.front().cells[i].first);
+    for (const TaskAccuracy& entry : accuracy) {
+      const bool has = i < entry.cells.size();
+      text += fmt::format(" {} |", has ? fmt::format("{:.2f}", entry.cells[i].second) : "-");
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+Json accuracy_json(const std::vector<TaskAccuracy>& accuracy) {
+  Json json = Json::object();
+  for (const TaskAccuracy& entry : accuracy) {
+    Json task = Json::object({{"pair", entry.pair},
+                              {"token", entry.token},
+                              {"case", entry.case_},
+                              {"micro_pair", entry.micro_pair}});
+    task["cells"] = Json::object();
+    for (const auto& [cell, percent] : entry.cells) {
+      task["cells"][cell] = percent;
+    }
+    json[entry.task] = std::move(task);
+  }
+  return json;
+}
+
+Json result_json(const Settings& settings, const RunResult& result) {
+  Json json = Json::object({{"task", settings.run.task},
+                            {"model", settings.run.model},
+                            {"preset", settings.run.preset},
+                            {"recipe", settings.run.recipe},
+                            {"device", result.device},
+                            {"dtype", name_of(settings.run.dtype)},
+                            {"parameters", result.parameters},
+                            {"steps", result.steps},
+                            {"tokens", result.tokens},
+                            {"seconds", result.seconds},
+                            {"tokens_per_second", result.tokens_per_second},
+                            {"seed", settings.run.seed},
+                            {"loss", result.loss},
+                            {"tested_step", result.tested_step},
+                            {"peak_memory_bytes", result.peak_memory_bytes},
+                            {"parameter_hash", result.parameter_hash},
+                            {"version", version_line()},
+                            {"accuracy_unit", "percent"}});
+  json["accuracy"] = accuracy_json(result.accuracy);
+  return json;
+}
+
+std::string accuracy_table(const Settings& settings, const std::vector<TaskAccuracy>& accuracy) {
+  std::vector<std::string> tasks, ours, papers;
+  bool in_paper = false;
+  for (const NamedChoice& task : task_choices()) {
+    const TaskAccuracy* entry = find(accuracy, task.name);
+    const auto paper = paper_accuracy(settings.run.model, settings.run.task, task.name);
+    in_paper = in_paper || paper.has_value();
+    tasks.emplace_back(task.name);
+    ours.push_back(cell_text(entry ? std::optional(entry->pair) : std::nullopt));
+    papers.push_back(cell_text(paper));
+  }
+  std::string text = table_line(fmt::format("trained on {}", settings.run.task), tasks);
+  text += table_line(fmt::format("this run ({})", settings.run.preset), ours);
+  if (!in_paper) {
+    return text + fmt::format("The paper has no numbers for {} trained on {}.\n",
+                              settings.run.model, settings.run.task);
+  }
+  return text + table_line(paper_name(settings.run.model), papers) + comparison_note(settings);
+}
+
+std::string report_text(const Settings& settings, const RunResult& result,
+                        std::string_view folder) {
+  std::string text = fmt::format("# {} trained on {}, preset {}\n\n", settings.run.model,
+                                 settings.run.task, settings.run.preset);
+  text += fmt::format(
+      "{} parameters, {} steps, {} tokens in {} ({} tokens/s) on {}. Recipe {}, seed {}.\n"
+      "Loss of the last step {:.4g}; the checkpoint of step {} was tested.\n"
+      "farsight {}\n\n",
+      grouped(result.parameters), grouped(result.steps), grouped(result.tokens),
+      human_duration(result.seconds), human_count(result.tokens_per_second), result.device,
+      settings.run.recipe, settings.run.seed, result.loss, result.tested_step, version_line());
+  text += "## Accuracy\n\n```\n" + accuracy_table(settings, result.accuracy) + "```\n\n";
+  text += "| task | pair | token | case | micro pair |\n|---|---|---|---|---|\n";
+  for (const TaskAccuracy& entry : result.accuracy) {
+    text += fmt::format("| {} | {:.2f} | {:.2f} | {:.2f} | {:.2f} |\n", entry.task, entry.pair,
+                        entry.token, entry.case_, entry.micro_pair);
+  }
+  text += "\n## Cells\n\nPair accuracy in percent by cell, length x pairs.\n\n" +
+          cell_table(result.accuracy) + '\n' + settings_section(settings);
+  return text + fmt::format("\nAgain: `mamba train --config {}/config.toml`\n", folder);
+}
+
+}  // namespace farsight

@@ -1,0 +1,207 @@
+#include "train/run_record.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "core/check.h"
+#include "core/files.h"
+#include "train/toml.h"
+
+namespace farsight {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::optional<Settings> settings_in(const fs::path& folder) {
+  try {
+    Settings settings;
+    for (const Assignment& assignment : read_toml_file(folder / "config.toml")) {
+      assignment.setting->set(settings, assignment.value);
+    }
+    return settings;
+  } catch (const Error&) {
+    return std::nullopt;  // damaged, or of another version: not this run
+  }
+}
+
+/// "train.lr = 0.001 there, 0.003 here, and 2 more"
+std::string differences(const fs::path& folder, const Settings& settings) {
+  const std::optional<Settings> there = settings_in(folder);
+  if (!there) return "its config.toml cannot be read";
+  const std::vector<std::string_view> names = different_settings(*there, settings);
+  if (names.empty()) return "--resume never was given";
+  const Setting& first = setting_named(names.front());
+  std::string text = fmt::format("{} = {} there, {} here", first.name, toml_of(first.get(*there)),
+                                 toml_of(first.get(settings)));
+  if (names.size() > 1) text += fmt::format(", and {} more", names.size() - 1);
+  return text;
+}
+
+/// Deletes what runs write, and leaves anything else that somebody put there.
+void clear(const fs::path& folder) {
+  constexpr auto kOurs =
+      std::to_array<std::string_view>({"config.toml", "metrics.jsonl", "result.json", "report.md",
+                                       "checkpoints", "latest", "best"});
+  std::vector<fs::path> ours;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    const bool known = std::find(kOurs.begin(), kOurs.end(), name) != kOurs.end();
+    if (known || name.starts_with("step-")) ours.push_back(entry.path());
+  }
+  for (const fs::path& path : ours) {
+    std::error_code problem;
+    fs::remove_all(path, problem);
+    require(!problem, ExitCode::storage, "--overwrite: cannot delete {}: {}", path.string(),
+            problem.message());
+  }
+}
+
+}  // namespace
+
+fs::path default_folder(const Settings& settings) {
+  const RunSettings& run = settings.run;
+  return fs::path("runs") /
+         fmt::format("{}-{}-{}-seed{}", run.task, run.model, run.preset, run.seed);
+}
+
+RunRecord::Content RunRecord::content_of(const fs::path& folder, const Settings& settings) {
+  std::error_code none;
+  if (!fs::exists(folder, none)) return Content::nothing;
+  if (!fs::is_directory(folder, none)) return Content::no_run;
+  if (fs::is_empty(folder, none)) return Content::nothing;
+  if (!fs::exists(folder / "config.toml", none)) return Content::no_run;
+  if (fs::exists(folder / "result.json", none)) return Content::finished;
+  const std::optional<Settings> there = settings_in(folder);
+  const bool same = there && different_settings(*there, settings).empty();
+  return same ? Content::same_unfinished : Content::another_unfinished;
+}
+
+void RunRecord::refuse(Content content) const {
+  const std::string name = folder_.string();
+  if (content == Content::no_run) {
+    fail(ExitCode::usage, "--out: {} is not empty and holds no run; choose another folder", name);
+  }
+  if (content == Content::busy) {
+    fail(ExitCode::usage, "--out: another process is writing a run in {}; choose another folder",
+         name);
+  }
+  if (content == Content::finished) {
+    fail(ExitCode::usage,
+         "--out: {} holds a finished run; choose another folder, or add --overwrite to delete it",
+         name);
+  }
+  fail(ExitCode::usage,
+       "--out: {} holds an unfinished run that this one does not continue ({}); choose another "
+       "folder, add --overwrite to delete it, or --resume {} to go on with its settings",
+       name, differences(folder_, settings_), name);
+}
+
+RunRecord::Lock::~Lock() {
+  if (fd_ >= 0) close(fd_);
+}
+
+bool RunRecord::Lock::take(const fs::path& folder) {
+  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return true;  // writing will say what is wrong
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    close(fd);
+    return false;
+  }
+  fd_ = fd;  // also where the file system has no locks: it is a guard against slips, not a right
+  return true;
+}
+
+RunRecord::Content RunRecord::claim(const TrainOptions& options) {
+  const bool from_path = options.resume != "auto" && options.resume != "never";
+  const bool may_continue = options.resume == "auto" && !options.overwrite;
+  const Content content = content_of(folder_, settings_);
+  continues_ = from_path || (content == Content::same_unfinished && may_continue);
+  const bool replaces = options.overwrite && content != Content::no_run;
+  if (content != Content::nothing && !continues_ && !replaces) return content;
+  make_output_folder(folder_);
+  if (!lock_.take(folder_)) return Content::busy;
+  if (!continues_ && replaces) clear(folder_);
+  return Content::nothing;
+}
+
+RunRecord::RunRecord(const Resolved& resolved, const TrainOptions& options)
+    : settings_(resolved.settings) {
+  const std::string& out = settings_.run.out;
+  const bool fixed = !out.empty() && resolved.origin_of("run.out") == Origin::flag;
+  fs::path base = out.empty() ? default_folder(settings_) : fs::path(out).lexically_normal();
+  if (!base.has_filename()) base = base.parent_path();  // "runs/a/"
+
+  folder_ = base;
+  Content found = claim(options);
+  for (int number = 2; found != Content::nothing; number++) {
+    if (fixed) refuse(found);
+    folder_ = fmt::format("{}-{}", base.string(), number);
+    found = claim(options);
+  }
+  write_file_atomically(folder_ / "config.toml", write_toml(settings_));
+  open_metrics();
+}
+
+void RunRecord::open_metrics() {
+  const fs::path path = folder_ / "metrics.jsonl";
+  metrics_.reset(std::fopen(path.c_str(), "ae"));
+  require(metrics_ != nullptr, ExitCode::storage, "cannot write {}: {}", path.string(),
+          std::strerror(errno));
+}
+
+void RunRecord::rewind(std::int64_t step) {
+  metrics_.reset();
+  const fs::path path = folder_ / "metrics.jsonl";
+  const std::string text = read_file(path);
+  std::string kept;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = text.find('\n', begin);
+    if (end == std::string::npos) break;  // torn: the process died while it wrote
+    const std::string line = text.substr(begin, end - begin + 1);
+    begin = end + 1;
+    try {
+      if (Json::parse(line, path.string()).at("step").as_int() <= step) kept += line;
+    } catch (const Error&) {
+      continue;  // damaged by a crash of the machine; the other lines are still good
+    }
+  }
+  write_file_atomically(path, kept);
+  std::error_code none;
+  fs::remove(folder_ / "result.json", none);  // it goes on: not finished any more
+  open_metrics();
+}
+
+void RunRecord::append(const StepMetrics& metrics) {
+  Json line = Json::object({{"step", metrics.step},
+                            {"loss", metrics.loss},
+                            {"lr", metrics.lr},
+                            {"grad_norm", metrics.grad_norm},
+                            {"tokens", metrics.tokens},
+                            {"seconds", metrics.seconds},
+                            {"tokens_per_second", metrics.tokens_per_second},
+                            {"memory_bytes", metrics.memory_bytes}});
+  if (metrics.train_accuracy) line["train_accuracy"] = *metrics.train_accuracy;
+  if (metrics.valid_accuracy) line["valid_accuracy"] = *metrics.valid_accuracy;
+  if (metrics.valid_loss) line["valid_loss"] = *metrics.valid_loss;
+  const std::string text = line.dump() + '\n';
+  // One write for a whole line, flushed: what a killed run has logged can be read.
+  const bool written = std::fwrite(text.data(), 1, text.size(), metrics_.get()) == text.size() &&
+                       std::fflush(metrics_.get()) == 0;
+  require(written, ExitCode::storage, "cannot write {}: {}", (folder_ / "metrics.jsonl").string(),
+          std::strerror(errno));
+}
+
+void RunRecord::finish(const RunResult& result) {
+  write_file_atomically(folder_ / "report.md", report_text(settings_, result, folder_.string()));
+  write_file_atomically(folder_ / "result.json", result_json(settings_, result).dump(2) + '\n');
+}
+
+}  // namespace farsight
