@@ -23,7 +23,7 @@ Tensor join(const std::vector<Tensor>& outputs, const std::vector<Tensor>& cotan
   for (std::size_t i = 0; i < outputs.size(); i++) {
     if (!cotangents[i] || !outputs[i].grad) continue;
     Tensor next = Tensor::zeros({1}, DType::f64);
-    record({&next}, {&joined, &outputs[i]},
+    record("join", {&next}, {&joined, &outputs[i]},
            [before = Slot(joined), slot = Slot(outputs[i]),
             cotangent = cotangents[i]](std::span<const Tensor> dy) {
              if (const Sink pass = before.sink()) {

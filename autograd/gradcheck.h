@@ -22,7 +22,7 @@ using TensorFunction = std::function<std::vector<Tensor>(std::span<const Tensor>
 
 struct GradcheckOptions {
   double step = 1e-5;              ///< half the distance of the two evaluations
-  std::int64_t coordinates = 300;  ///< of each input; beyond it a seeded sample is taken
+  std::int64_t coordinates = 120;  ///< of each input; beyond it a seeded sample is taken
   std::uint64_t seed = 1;
 };
 

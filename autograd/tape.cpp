@@ -8,6 +8,12 @@ namespace farsight {
 namespace {
 
 thread_local Tape* current = nullptr;
+thread_local const Watch::Look* watching = nullptr;
+thread_local std::string scope;
+
+std::string full_name(const char* operation) {
+  return scope.empty() ? operation : scope + ", " + operation;
+}
 
 /// Makes `whole` a complete sum: columns that no part has written become zero.
 void complete(Grad& whole) {
@@ -104,6 +110,9 @@ void Tape::backward(const Tensor& y, const Tensor& dy) {
       gradients.push_back(grad->filled ? in_shape(std::exchange(grad->value, {}), shape)
                                        : Tensor());
     }
+    for (const Tensor& gradient : gradients) {
+      if (watching != nullptr && gradient) (*watching)(node.name, gradient, true);
+    }
     if (any) node.backward(gradients);
   }
 }
@@ -128,10 +137,14 @@ bool recording(std::initializer_list<const Tensor*> inputs) {
                      [](const Tensor* x) { return x != nullptr && x->grad != nullptr; });
 }
 
-void record(std::initializer_list<Tensor*> outputs, std::initializer_list<const Tensor*> inputs,
-            Tape::Backward backward) {
+void record(const char* operation, std::initializer_list<Tensor*> outputs,
+            std::initializer_list<const Tensor*> inputs, Tape::Backward backward) {
+  for (Tensor* y : outputs) {
+    if (watching != nullptr) (*watching)(full_name(operation), *y, false);
+  }
   if (!recording(inputs)) return;
   Tape::Node node;
+  node.name = full_name(operation);
   for (const Tensor* x : inputs) {
     if (x == nullptr || !x->grad) continue;
     x->grad->uses++;
@@ -157,6 +170,7 @@ Tensor checkpoint(const std::function<Tensor(const Tensor&)>& f, const Tensor& x
     leaves = scratch.leaves();
   }
   Tape::Node node;
+  node.name = full_name("checkpoint");
   y.grad = std::make_shared<Grad>();
   node.out.push_back({y.grad, y.shape()});
   node.in = leaves;
@@ -187,6 +201,7 @@ std::vector<Tensor> split(const Tensor& x, std::initializer_list<std::int64_t> w
   begin = 0;
   Tape::Node node;
   node.splits = true;
+  node.name = full_name("split");
   node.in.push_back(x.grad);
   x.grad->uses++;
   x.grad->shape = x.shape();
@@ -203,6 +218,16 @@ std::vector<Tensor> split(const Tensor& x, std::initializer_list<std::int64_t> w
   node.backward = [whole = x.grad.get()](std::span<const Tensor>) { complete(*whole); };
   current->nodes_.push_back(std::move(node));
   return parts;
+}
+
+Watch::Watch(Look look) : look_(std::move(look)), outer_(std::exchange(watching, &look_)) {}
+Watch::~Watch() {
+  watching = outer_;
+}
+
+NameScope::NameScope(std::string name) : outer_(std::exchange(scope, std::move(name))) {}
+NameScope::~NameScope() {
+  scope = outer_;
 }
 
 Tensor leaf(const Tensor& x) {

@@ -13,6 +13,7 @@
 #include <initializer_list>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/tensor.h"
@@ -80,8 +81,8 @@ class Tape {
   std::size_t size() const { return nodes_.size(); }
 
  private:
-  friend void record(std::initializer_list<Tensor*>, std::initializer_list<const Tensor*>,
-                     Backward);
+  friend void record(const char*, std::initializer_list<Tensor*>,
+                     std::initializer_list<const Tensor*>, Backward);
   friend Tensor checkpoint(const std::function<Tensor(const Tensor&)>&, const Tensor&);
   friend std::vector<Tensor> split(const Tensor&, std::initializer_list<std::int64_t>);
   struct Output {
@@ -92,6 +93,7 @@ class Tape {
     std::vector<Output> out;
     std::vector<std::shared_ptr<Grad>> in;
     Backward backward;
+    std::string name{};   ///< scope and operation, for whoever watches
     bool splits = false;  ///< recorded by split()
   };
   bool made(const Tensor& y) const;
@@ -107,8 +109,38 @@ class Tape {
 
 /// Called by an operation after its forward: gives each output a new Grad and appends `backward` to
 /// this thread's tape. Does nothing when there is no tape or no input wants a gradient.
-void record(std::initializer_list<Tensor*> outputs, std::initializer_list<const Tensor*> inputs,
-            Tape::Backward backward);
+/// `operation` is its name as people know it.
+void record(const char* operation, std::initializer_list<Tensor*> outputs,
+            std::initializer_list<const Tensor*> inputs, Tape::Backward backward);
+
+/// Looks at what this thread's operations make while it is alive: at every output after a forward,
+/// and at the gradient of every output before a backward. To find the first value that is not
+/// finite, or to print a trace.
+class Watch {
+ public:
+  /// `name` is "layer 3, selective_scan".
+  using Look = std::function<void(const std::string& name, const Tensor& value, bool backward)>;
+  explicit Watch(Look look);
+  ~Watch();
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+ private:
+  Look look_;
+  const Look* outer_;
+};
+
+/// Says which part of the model the operations belong to while it is alive: "layer 3".
+class NameScope {
+ public:
+  explicit NameScope(std::string name);
+  ~NameScope();
+  NameScope(const NameScope&) = delete;
+  NameScope& operator=(const NameScope&) = delete;
+
+ private:
+  std::string outer_;
+};
 
 /// Whether record() would keep anything: lets an operation skip saving for a backward.
 bool recording(std::initializer_list<const Tensor*> inputs);

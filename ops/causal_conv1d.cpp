@@ -64,7 +64,7 @@ Tensor causal_conv1d(const Tensor& x, const Tensor& w, const Tensor& bias,
                      .x_stride = x.row_stride(),
                      .type = x.dtype()};
   FARSIGHT_LAUNCH(causal_conv1d_forward, device, a);
-  record({&y}, {&x, &w, &bias, options.history},
+  record("causal_conv1d", {&y}, {&x, &w, &bias, options.history},
          [=, x_slot = Slot(x), w_slot = Slot(w), b_slot = Slot(bias),
           h_slot = history ? Slot(history) : Slot()](std::span<const Tensor> dy) {
            Conv1dArgs g = a;

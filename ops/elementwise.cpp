@@ -34,7 +34,7 @@ Tensor elementwise(ElementwiseKind kind, const Tensor& a, const Tensor* b) {
   // A sum needs nobody's bytes on the way back.
   const bool saves = kind != ElementwiseKind::add;
   const Tensor kept_a = saves ? a : Tensor(), kept_b = saves && b ? *b : Tensor();
-  record({&y}, {&a, b},
+  record(name_of(kind), {&y}, {&a, b},
          [args, kept_a, kept_b, device = a.device(), a_slot = Slot(a),
           b_slot = b ? Slot(*b) : Slot()](std::span<const Tensor> dy) {
            ElementwiseArgs g = args;

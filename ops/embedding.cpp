@@ -27,15 +27,16 @@ Tensor embedding(const Tensor& ids, const Tensor& w) {
                         .D = w.dim(1),
                         .type = w.dtype()};
   FARSIGHT_LAUNCH(embedding_forward, w.device(), a);
-  record({&y}, {&w}, [a, ids, device = w.device(), slot = Slot(w)](std::span<const Tensor> dy) {
-    const Sink dw = slot.parameter_sink();
-    EmbeddingArgs g = a;
-    g.ids = ids.data<std::int32_t>();
-    g.dy = dy[0].ptr();
-    g.dw = dw.ptr();
-    g.dw_add = dw.add;
-    FARSIGHT_LAUNCH(embedding_backward, device, g);
-  });
+  record("embedding", {&y}, {&w},
+         [a, ids, device = w.device(), slot = Slot(w)](std::span<const Tensor> dy) {
+           const Sink dw = slot.parameter_sink();
+           EmbeddingArgs g = a;
+           g.ids = ids.data<std::int32_t>();
+           g.dy = dy[0].ptr();
+           g.dw = dw.ptr();
+           g.dw_add = dw.add;
+           FARSIGHT_LAUNCH(embedding_backward, device, g);
+         });
   return y;
 }
 

@@ -23,16 +23,17 @@ Tensor gather_rows(const Tensor& x, const Tensor& rows) {
                          .x_stride = x.row_stride(),
                          .type = x.dtype()};
   FARSIGHT_LAUNCH(gather_rows_forward, x.device(), a);
-  record({&y}, {&x}, [a, rows, device = x.device(), slot = Slot(x)](std::span<const Tensor> dy) {
-    const Sink dx = slot.sink();
-    GatherRowsArgs g = a;
-    g.rows = rows.data<std::int32_t>();
-    g.dy = dy[0].ptr();
-    g.dx = dx.ptr();
-    g.dx_add = dx.add;
-    g.dx_stride = dx.out.row_stride();
-    FARSIGHT_LAUNCH(gather_rows_backward, device, g);
-  });
+  record("gather_rows", {&y}, {&x},
+         [a, rows, device = x.device(), slot = Slot(x)](std::span<const Tensor> dy) {
+           const Sink dx = slot.sink();
+           GatherRowsArgs g = a;
+           g.rows = rows.data<std::int32_t>();
+           g.dy = dy[0].ptr();
+           g.dx = dx.ptr();
+           g.dx_add = dx.add;
+           g.dx_stride = dx.out.row_stride();
+           FARSIGHT_LAUNCH(gather_rows_backward, device, g);
+         });
   return y;
 }
 

@@ -30,24 +30,25 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor* bias) {
                      .type = x.dtype()};
   FARSIGHT_LAUNCH(linear_forward, x.device(), a);
   const Slot bias_slot = bias ? Slot(*bias) : Slot();
-  record({&y}, {&x, &w, bias}, [=, x_slot = Slot(x), w_slot = Slot(w)](std::span<const Tensor> dy) {
-    LinearArgs g = a;
-    g.x = x.ptr();  // keeps x and w alive until here
-    g.w = w.ptr();
-    const Sink dx = x_slot.sink(), dw = w_slot.parameter_sink();
-    const Sink dbias = bias_slot.parameter_sink();
-    check(!dw || dw.out.dense(), "linear: the gradient of w must be dense");
-    g.dy = dy[0].ptr();
-    g.dy_stride = dy[0].row_stride();
-    g.dx = dx.ptr();
-    g.dx_add = dx.add;
-    g.dx_stride = dx ? dx.out.row_stride() : 0;
-    g.dw = dw.ptr();
-    g.dw_add = dw.add;
-    g.dbias = dbias.ptr();
-    g.dbias_add = dbias.add;
-    FARSIGHT_LAUNCH(linear_backward, x.device(), g);
-  });
+  record("linear", {&y}, {&x, &w, bias},
+         [=, x_slot = Slot(x), w_slot = Slot(w)](std::span<const Tensor> dy) {
+           LinearArgs g = a;
+           g.x = x.ptr();  // keeps x and w alive until here
+           g.w = w.ptr();
+           const Sink dx = x_slot.sink(), dw = w_slot.parameter_sink();
+           const Sink dbias = bias_slot.parameter_sink();
+           check(!dw || dw.out.dense(), "linear: the gradient of w must be dense");
+           g.dy = dy[0].ptr();
+           g.dy_stride = dy[0].row_stride();
+           g.dx = dx.ptr();
+           g.dx_add = dx.add;
+           g.dx_stride = dx ? dx.out.row_stride() : 0;
+           g.dw = dw.ptr();
+           g.dw_add = dw.add;
+           g.dbias = dbias.ptr();
+           g.dbias_add = dbias.add;
+           FARSIGHT_LAUNCH(linear_backward, x.device(), g);
+         });
   return y;
 }
 

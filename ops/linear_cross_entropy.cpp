@@ -88,44 +88,46 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& w, const Tensor& targ
   FARSIGHT_LAUNCH(sum_forward, device, (SumArgs{losses.ptr(), loss.ptr(), R, scale, wide}));
   if (!keep) logits = Tensor();
 
-  record({&loss}, {&x, &w}, [=, x_slot = Slot(x), w_slot = Slot(w)](std::span<const Tensor> dy) {
-    const Sink dx = x_slot.sink(), dw = w_slot.parameter_sink();
-    if (R == 0) {  // no label: nothing flows back, but a first writer must leave zeros
-      if (dw && !dw.add) dw.out.fill_zero();
-      return;
-    }
-    Tensor made = logits;
-    for (const Chunk& chunk : chunks) {
-      if (!keep) {
-        if (!made) made = Tensor::empty({chunk.count, V}, x.dtype(), device, "logits");
-        make_logits(x, w, chunk, made);
-      }
-      const CrossEntropyArgs g{.logits = made.ptr(),
-                               .targets = targets.data<std::int32_t>() + chunk.begin,
-                               .log_sums = offset<void>(log_sums.ptr(), wide, chunk.begin),
-                               .dloss = dy[0].ptr(),
-                               .R = chunk.count,
-                               .V = V,
-                               .scale = scale,
-                               .type = x.dtype()};
-      FARSIGHT_LAUNCH(cross_entropy_backward, device, g);
-      const LinearArgs back{.x = x.range(chunk.begin, chunk.count).ptr(),
-                            .w = w.ptr(),
-                            .dy = made.ptr(),
-                            .dx = dx ? dx.out.range(chunk.begin, chunk.count).ptr() : nullptr,
-                            .dw = dw.ptr(),
-                            .dx_add = dx.add,
-                            .dw_add = dw.add || chunk.begin > 0,
-                            .rows = chunk.count,
-                            .K = D,
-                            .N = V,
-                            .x_stride = x.row_stride(),
-                            .dy_stride = V,
-                            .dx_stride = dx ? dx.out.row_stride() : 0,
-                            .type = x.dtype()};
-      FARSIGHT_LAUNCH(linear_backward, device, back);
-    }
-  });
+  record("linear_cross_entropy", {&loss}, {&x, &w},
+         [=, x_slot = Slot(x), w_slot = Slot(w)](std::span<const Tensor> dy) {
+           const Sink dx = x_slot.sink(), dw = w_slot.parameter_sink();
+           if (R == 0) {  // no label: nothing flows back, but a first writer must leave zeros
+             if (dw && !dw.add) dw.out.fill_zero();
+             return;
+           }
+           Tensor made = logits;
+           for (const Chunk& chunk : chunks) {
+             if (!keep) {
+               if (!made) made = Tensor::empty({chunk.count, V}, x.dtype(), device, "logits");
+               make_logits(x, w, chunk, made);
+             }
+             const CrossEntropyArgs g{.logits = made.ptr(),
+                                      .targets = targets.data<std::int32_t>() + chunk.begin,
+                                      .log_sums = offset<void>(log_sums.ptr(), wide, chunk.begin),
+                                      .dloss = dy[0].ptr(),
+                                      .R = chunk.count,
+                                      .V = V,
+                                      .scale = scale,
+                                      .type = x.dtype()};
+             FARSIGHT_LAUNCH(cross_entropy_backward, device, g);
+             const LinearArgs back{
+                 .x = x.range(chunk.begin, chunk.count).ptr(),
+                 .w = w.ptr(),
+                 .dy = made.ptr(),
+                 .dx = dx ? dx.out.range(chunk.begin, chunk.count).ptr() : nullptr,
+                 .dw = dw.ptr(),
+                 .dx_add = dx.add,
+                 .dw_add = dw.add || chunk.begin > 0,
+                 .rows = chunk.count,
+                 .K = D,
+                 .N = V,
+                 .x_stride = x.row_stride(),
+                 .dy_stride = V,
+                 .dx_stride = dx ? dx.out.row_stride() : 0,
+                 .type = x.dtype()};
+             FARSIGHT_LAUNCH(linear_backward, device, back);
+           }
+         });
   return loss;
 }
 

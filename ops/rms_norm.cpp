@@ -70,10 +70,10 @@ Tensor normalize(const Tensor& residual, const Tensor* x, const Tensor& w, doubl
     FARSIGHT_LAUNCH(rms_norm_backward, device, g);
   };
   if (x != nullptr) {
-    record({&y, &s}, {&residual, x, &w}, backward);
+    record("rms_norm", {&y, &s}, {&residual, x, &w}, backward);
     *sum = s;
   } else {
-    record({&y}, {&residual, &w}, backward);
+    record("rms_norm", {&y}, {&residual, &w}, backward);
   }
   return y;
 }

@@ -160,11 +160,13 @@ Tensor selective_scan(const ScanInputs& in, Tensor* last_state) {
     FARSIGHT_LAUNCH(selective_scan_backward, device, g);
   };
   if (last_state != nullptr) {
-    record({&y, &last}, {&u, &delta, &A_log, &B, &C, &D, &bias, in.z, in.gate, in.initial_state},
+    record("selective_scan", {&y, &last},
+           {&u, &delta, &A_log, &B, &C, &D, &bias, in.z, in.gate, in.initial_state},
            std::move(backward));
     *last_state = last;
   } else {
-    record({&y}, {&u, &delta, &A_log, &B, &C, &D, &bias, in.z, in.gate, in.initial_state},
+    record("selective_scan", {&y},
+           {&u, &delta, &A_log, &B, &C, &D, &bias, in.z, in.gate, in.initial_state},
            std::move(backward));
   }
   return y;

@@ -142,7 +142,7 @@ std::vector<Tensor> widened(const std::vector<Tensor>& inputs) {
 Tensor tampered(const Tensor& x) {
   Tensor y = x;
   y.grad.reset();
-  record({&y}, {&x}, [slot = Slot(x)](std::span<const Tensor> dy) {
+  record("tampered", {&y}, {&x}, [slot = Slot(x)](std::span<const Tensor> dy) {
     const Sink dx = slot.sink();
     REQUIRE(dy[0].dense());
     for (std::int64_t i = 0; i < dy[0].elements(); i++) {

@@ -15,7 +15,7 @@ namespace {
 /// (2x, 3x): an operation of two outputs, of which a caller may use one.
 std::vector<Tensor> two_outputs(const Tensor& x, std::vector<bool>* used) {
   Tensor y = Tensor::empty(x.shape(), DType::f64), z = Tensor::empty(x.shape(), DType::f64);
-  record({&y, &z}, {&x}, [slot = Slot(x), used](std::span<const Tensor> d) {
+  record("test", {&y, &z}, {&x}, [slot = Slot(x), used](std::span<const Tensor> d) {
     *used = {static_cast<bool>(d[0]), static_cast<bool>(d[1])};
     for (std::size_t i = 0; i < 2; i++) {
       if (!d[i]) continue;
@@ -73,7 +73,7 @@ TEST_CASE("tape: a reshaped tensor and the original share one gradient, each in 
   Shape seen;
   Tape tape;
   Tensor h = Tensor::empty({2, 2}, DType::f64);
-  record({&h}, {&x}, [slot = Slot(x), &seen](std::span<const Tensor> dy) {
+  record("test", {&h}, {&x}, [slot = Slot(x), &seen](std::span<const Tensor> dy) {
     seen = dy[0].shape();
     give(slot.sink(), numbers(dy[0]));
   });
@@ -142,7 +142,7 @@ TEST_CASE("tape: an output that reuses its input's tensor gets a gradient of its
   const Tensor x = leaf(vector_of({3}));
   Tape tape;
   Tensor y = x;  // as an operation does that works in place
-  record({&y}, {&x}, [slot = Slot(x)](std::span<const Tensor> dy) {
+  record("test", {&y}, {&x}, [slot = Slot(x)](std::span<const Tensor> dy) {
     give(slot.sink(), {5 * numbers(dy[0])[0]});
   });
   CHECK(y.grad != x.grad);
@@ -170,7 +170,8 @@ TEST_CASE("tape: a failing backward leaves the leaves countable") {
   {
     Tape tape;
     Tensor y = scaled(x, 2), z = Tensor::empty({1}, DType::f64);
-    record({&z}, {&y}, [](std::span<const Tensor>) { fail(ExitCode::memory, "no memory"); });
+    record("test", {&z}, {&y},
+           [](std::span<const Tensor>) { fail(ExitCode::memory, "no memory"); });
     CHECK(error_of([&] { run_backward(tape, z); }) == "no memory");
   }
   CHECK(x.grad->uses == 0);

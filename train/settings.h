@@ -18,11 +18,11 @@
 #include <vector>
 
 #include "core/dtype.h"
+#include "models/parameters.h"
 
 namespace farsight {
 
 enum class DeviceChoice : std::uint8_t { automatic, cpu, cuda };
-enum class Init : std::uint8_t { standard, released };
 enum class FillWith : std::uint8_t { random, zero };
 enum class ClipKind : std::uint8_t { value, norm };
 enum class DecayScope : std::uint8_t { all, matrices };

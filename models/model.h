@@ -1,0 +1,51 @@
+// What training, evaluation and generation need of a model, whatever its family: a struct of
+// functions, made once by the registry. Nothing virtual, nothing inherited.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/json.h"
+#include "core/tensor.h"
+#include "models/parameters.h"
+
+namespace farsight {
+
+/// Feeds tokens [B, T] to B sequences that remember what they saw; gives the logits [B, V] after the
+/// last of them.
+using Decoder = std::function<Tensor(const Tensor& tokens)>;
+
+struct Model {
+  std::string family;           ///< "mamba"
+  Json config;                  ///< the Hugging Face config.json of these sizes
+  std::shared_ptr<void> owner;  ///< the model itself, kept alive by this handle
+  ParameterStore* parameters = nullptr;
+  const Parameter* head = nullptr;  ///< [V, d_model]
+  std::int64_t vocab_size = 0;
+
+  /// tokens [B, T] i32, rows [R] i32 increasing, position [B, T] i32 or null -> [R, d_model]: what
+  /// the head turns into logits at the flattened positions `rows`.
+  std::function<Tensor(const Tensor& tokens, const Tensor& rows, const Tensor* position)> features;
+  /// A decoder for B fresh sequences.
+  std::function<Decoder(std::int64_t batch)> decoder;
+};
+
+/// Logits [R, V] at the flattened positions `rows`.
+Tensor logits_at(const Model& model, const Tensor& tokens, const Tensor& rows);
+
+struct MambaConfig;
+Model make_mamba(const MambaConfig& config, Device device, DType compute);
+
+/// The model that a Hugging Face config.json describes. Throws Error(corrupt) for a model_type that
+/// is not known here, listing those that are.
+Model make_model(const Json& config, Device device, DType compute);
+
+/// Multiply-adds count two: of one token, forward; without the head and the head alone.
+struct ForwardFlops {
+  double body = 0, head = 0;
+};
+ForwardFlops mamba_flops(const MambaConfig& config);
+
+}  // namespace farsight

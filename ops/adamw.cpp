@@ -1,0 +1,91 @@
+#include "ops/adamw.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "core/lanes.h"
+#include "core/parallel.h"
+#include "core/tensor.h"
+
+namespace farsight::cpu {
+namespace {
+
+constexpr std::int64_t kBlock = 65536;
+
+template <class A>
+double norm_of(const GradientNormArgs& a) {
+  const A* g = static_cast<const A*>(a.g);
+  std::vector<double> shares(static_cast<std::size_t>((a.count + kBlock - 1) / kBlock));
+  parallel_blocks(a.count, kBlock, [&](std::int64_t begin, std::int64_t end) {
+    // Eight partial sums: one alone would wait for each addition.
+    double sums[8] = {};
+    for (std::int64_t i = begin; i < end; i++) {
+      const double x = static_cast<double>(g[i]);
+      sums[i % 8] += x * x;
+    }
+    double sum = 0;
+    for (double share : sums) {
+      sum += share;
+    }
+    shares[static_cast<std::size_t>(begin / kBlock)] = sum;
+  });
+  double total = 0;
+  for (double share : shares) {
+    total += share;
+  }
+  return std::sqrt(total);
+}
+
+template <class V>
+V square_root(V x) {
+  for (std::size_t i = 0; i < sizeof(V) / sizeof(x[0]); i++) {
+    x[i] = std::sqrt(x[i]);
+  }
+  return x;
+}
+
+template <class A>
+void step(const AdamWArgs& a) {
+  constexpr int L = kLanes<A>;
+  static_assert(AdamWArgs::kDecayGroup % L == 0);
+  const double t = static_cast<double>(a.t);
+  const A rate =
+      static_cast<A>(a.lr * std::sqrt(1 - std::pow(a.beta2, t)) / (1 - std::pow(a.beta1, t)));
+  const A shrink = static_cast<A>(a.lr * a.weight_decay);
+  const A beta1 = static_cast<A>(a.beta1), beta2 = static_cast<A>(a.beta2);
+  const A eps = static_cast<A>(a.eps), factor = static_cast<A>(a.factor);
+  const A limit = static_cast<A>(a.value_limit);
+  A *p = static_cast<A*>(a.p), *m = static_cast<A*>(a.m), *v = static_cast<A*>(a.v);
+  const A* g = static_cast<const A*>(a.g);
+  parallel_blocks(a.count, kBlock, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; i += L) {
+      const int count = static_cast<int>(std::min<std::int64_t>(L, end - i));
+      Lanes<A> gradient = load_lanes(g + i, count) * factor;
+      if (limit > 0) {
+        gradient = gradient > limit ? broadcast(limit) : gradient;
+        gradient = gradient < -limit ? broadcast(-limit) : gradient;
+      }
+      const Lanes<A> mean = beta1 * load_lanes(m + i, count) + (1 - beta1) * gradient;
+      const Lanes<A> square = beta2 * load_lanes(v + i, count) + (1 - beta2) * gradient * gradient;
+      Lanes<A> value = load_lanes(p + i, count);
+      value -= rate * mean / (square_root(square) + eps);
+      if (a.decays == nullptr || a.decays[i / AdamWArgs::kDecayGroup] != 0) value -= shrink * value;
+      store_lanes(m + i, mean, count);
+      store_lanes(v + i, square, count);
+      store_lanes(p + i, value, count);
+    }
+  });
+}
+
+}  // namespace
+
+void gradient_norm(const GradientNormArgs& a) {
+  *a.norm = a.type == DType::f64 ? norm_of<double>(a) : norm_of<float>(a);
+}
+
+void adamw_step(const AdamWArgs& a) {
+  a.type == DType::f64 ? step<double>(a) : step<float>(a);
+}
+
+}  // namespace farsight::cpu

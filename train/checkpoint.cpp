@@ -1,0 +1,199 @@
+#include "train/checkpoint.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+#include <vector>
+
+#include "core/atomic_folder.h"
+#include "core/files.h"
+#include "core/hash.h"
+#include "core/safetensors.h"
+
+namespace farsight {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kModelFile = "model.safetensors";
+constexpr const char* kOptimizerFile = "optimizer.safetensors";
+
+/// The parameters' slices of a flat buffer, under `prefix` + their names.
+std::vector<NamedTensor> slices(const ParameterStore& parameters, const Tensor& flat,
+                                const std::string& prefix) {
+  std::vector<NamedTensor> all;
+  for (const ParameterStore::Entry& entry : parameters.entries()) {
+    all.push_back({prefix + entry.name, flat.slice_flat(entry.offset, entry.parameter->shape)});
+  }
+  return all;
+}
+
+Json manifest_of(const AtomicFolder& folder) {
+  Json files = Json::object();
+  for (const AtomicFolder::Entry& entry : folder.entries()) {
+    files[entry.name] = Json::object({{"bytes", entry.bytes}, {"xxh3", hex(entry.xxh3)}});
+  }
+  return Json::object({{"format", "farsight-checkpoint-1"}, {"files", files}});
+}
+
+/// Size and hash of every file that the manifest names. A folder without a manifest (weights from
+/// elsewhere) has nothing to compare with.
+void verify(const fs::path& checkpoint) {
+  require(fs::is_directory(checkpoint), ExitCode::data, "there is no checkpoint folder '{}'",
+          checkpoint.string());
+  if (!fs::exists(checkpoint / "manifest.json")) return;
+  const Json manifest = read_json(checkpoint / "manifest.json");
+  for (const Json::Member& file : manifest.at("files").members()) {
+    const fs::path path = checkpoint / file.key;
+    require(fs::exists(path), ExitCode::corrupt, "checkpoint '{}' lacks its file '{}'",
+            checkpoint.string(), file.key);
+    const std::uint64_t bytes = fs::file_size(path),
+                        expected = file.value.at("bytes").as_unsigned();
+    require(bytes == expected, ExitCode::corrupt, "{}: expected {} bytes, got {}", path.string(),
+            expected, bytes);
+    const std::string hash = hex(xxh3_of_file(path));
+    require(hash == file.value.at("xxh3").as_string(), ExitCode::corrupt,
+            "{}: its contents changed since it was written (XXH3 {}, expected {})", path.string(),
+            hash, file.value.at("xxh3").as_string());
+  }
+}
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+/// Copies the tensors of `file` into `targets`, all or nothing.
+void load_into(const SafetensorsFile& file, const std::vector<NamedTensor>& targets) {
+  std::vector<std::string> problems;
+  std::set<std::string_view> wanted;
+  for (const NamedTensor& target : targets) {
+    wanted.insert(target.name);
+    const StoredTensor* stored = file.find(target.name);
+    const auto& shape = target.tensor.shape();
+    const std::vector<std::int64_t> expected(shape.dims.begin(), shape.dims.begin() + shape.n);
+    if (stored == nullptr) {
+      problems.push_back(fmt::format("missing {} {}", target.name, shape_text(expected)));
+    } else if (stored->shape != expected) {
+      problems.push_back(fmt::format("{} is {}, the model's is {}", target.name,
+                                     shape_text(stored->shape), shape_text(expected)));
+    }
+  }
+  for (const StoredTensor& stored : file.tensors()) {
+    if (!wanted.contains(stored.name)) problems.push_back(fmt::format("extra {}", stored.name));
+  }
+  if (!problems.empty()) {
+    constexpr std::size_t kShown = 12;
+    const std::size_t shown = std::min(kShown, problems.size());
+    const std::vector<std::string> first(problems.begin(),
+                                         problems.begin() + static_cast<std::ptrdiff_t>(shown));
+    fail(ExitCode::data, "{} is of another model: {}{}", file.path(), fmt::join(first, "; "),
+         problems.size() > shown ? fmt::format("; and {} more", problems.size() - shown) : "");
+  }
+  for (const NamedTensor& target : targets) {
+    const Tensor loaded = file.load(target.name).to(target.tensor.dtype());
+    std::memcpy(target.tensor.ptr(), loaded.ptr(), static_cast<std::size_t>(loaded.bytes()));
+  }
+}
+
+Json state_json(const TrainState& state) {
+  Json json = Json::object({{"step", state.step},
+                            {"tokens", state.tokens},
+                            {"seconds", state.seconds},
+                            {"loss", state.loss},
+                            {"best_step", state.best_step}});
+  if (state.best_score) json["best_score"] = *state.best_score;
+  return json;
+}
+
+TrainState state_from(const Json& json) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 60;
+  TrainState state{.step = json.at("step").as_int(0, kMost),
+                   .tokens = json.at("tokens").as_int(0, kMost),
+                   .seconds = json.at("seconds").as_double(),
+                   .loss = json.at("loss").as_double(),
+                   .best_step = json.at("best_step").as_int(0, kMost)};
+  if (const Json* score = json.find("best_score")) state.best_score = score->as_double();
+  return state;
+}
+
+}  // namespace
+
+std::string checkpoint_name(std::int64_t step) {
+  return fmt::format("step-{:08}", step);
+}
+
+void save_checkpoint(const fs::path& run, const Model& model, const AdamW& optimizer,
+                     const TrainState& state) {
+  const std::string name = checkpoint_name(state.step);
+  AtomicFolder folder(run / name);
+  folder.write("config.json", model.config.dump(2) + "\n");
+  folder.write(kModelFile, [&](OutputFile& file) {
+    write_safetensors(file, slices(*model.parameters, model.parameters->values(), ""),
+                      {{"format", "pt"}});  // what other loaders of Hugging Face files ask for
+  });
+  folder.write(kOptimizerFile, [&](OutputFile& file) {
+    std::vector<NamedTensor> moments = slices(*model.parameters, optimizer.m(), "m.");
+    std::ranges::move(slices(*model.parameters, optimizer.v(), "v."), std::back_inserter(moments));
+    write_safetensors(file, moments);
+  });
+  folder.write("state.json", state_json(state).dump(2) + "\n");
+  folder.write("manifest.json", manifest_of(folder).dump(2) + "\n");
+  folder.commit();
+  write_pointer(run / "latest", name);
+}
+
+void prune_checkpoints(const fs::path& run, std::int64_t keep_last) {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(run)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_directory() && name.starts_with("step-") && name.find('.') == std::string::npos) {
+      found.push_back(entry.path());
+    }
+  }
+  std::sort(found.begin(), found.end());
+  const std::set<fs::path> pointed = {pointed_checkpoint(run, "latest"),
+                                      pointed_checkpoint(run, "best")};
+  for (std::size_t i = 0; i + static_cast<std::size_t>(keep_last) < found.size(); i++) {
+    if (!pointed.contains(found[i])) fs::remove_all(found[i]);
+  }
+}
+
+fs::path pointed_checkpoint(const fs::path& run, const std::string& pointer) {
+  return fs::exists(run / pointer) ? run / read_pointer(run / pointer) : fs::path();
+}
+
+Json checkpoint_config(const fs::path& checkpoint) {
+  require(fs::exists(checkpoint / "config.json"), ExitCode::data,
+          "'{}' is no checkpoint: it has no config.json", checkpoint.string());
+  return read_json(checkpoint / "config.json");
+}
+
+void load_parameters(const fs::path& checkpoint, const Model& model) {
+  verify(checkpoint);
+  load_into(SafetensorsFile(checkpoint / kModelFile),
+            slices(*model.parameters, model.parameters->values(), ""));
+  model.parameters->refresh_operands();
+}
+
+TrainState load_checkpoint(const fs::path& checkpoint, const Model& model, AdamW& optimizer) {
+  load_parameters(checkpoint, model);
+  std::vector<NamedTensor> moments = slices(*model.parameters, optimizer.m(), "m.");
+  std::ranges::move(slices(*model.parameters, optimizer.v(), "v."), std::back_inserter(moments));
+  load_into(SafetensorsFile(checkpoint / kOptimizerFile), moments);
+  const TrainState state = state_from(read_json(checkpoint / "state.json"));
+  optimizer.set_steps(state.step);
+  return state;
+}
+
+std::string parameter_hash(const Model& model) {
+  Xxh3 hash;
+  for (const ParameterStore::Entry& entry : model.parameters->entries()) {
+    const Tensor& t = entry.parameter->master;
+    hash.update({static_cast<const std::byte*>(t.ptr()), static_cast<std::size_t>(t.bytes())});
+  }
+  return hex(hash.value());
+}
+
+}  // namespace farsight

@@ -1,0 +1,63 @@
+// Checkpoints: folders that appear whole or not at all.
+//
+//   runs/NAME/step-00001000/
+//     config.json             sizes of the model, as Hugging Face writes them
+//     model.safetensors       the parameters under their Hugging Face names
+//     optimizer.safetensors   m.NAME and v.NAME of every parameter
+//     state.json              step, tokens, seconds and the best validation so far
+//     manifest.json           size and XXH3-64 of each of the others
+//   runs/NAME/latest, runs/NAME/best    text files that name one of the folders
+//
+// The training data needs no state of its own: a batch is a function of the step.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "models/model.h"
+#include "train/optimizer.h"
+
+namespace farsight {
+
+struct TrainState {
+  std::int64_t step = 0;  ///< optimiser steps done
+  std::int64_t tokens = 0;
+  double seconds = 0;
+  double loss = 0;  ///< of the last step
+  std::int64_t best_step = 0;
+  std::optional<double> best_score{};  ///< larger is better, whatever is compared
+};
+
+/// "step-00001000"
+std::string checkpoint_name(std::int64_t step);
+
+/// Writes the folder and then points `latest` at it. Throws Error(storage); what was there before
+/// stays as it was.
+void save_checkpoint(const std::filesystem::path& run, const Model& model, const AdamW& optimizer,
+                     const TrainState& state);
+
+/// Removes all checkpoints of the run but the `keep_last` newest and those named by `best` and
+/// `latest`.
+void prune_checkpoints(const std::filesystem::path& run, std::int64_t keep_last);
+
+/// The folder that `pointer` ("latest" or "best") of a run names; empty when the run has none.
+std::filesystem::path pointed_checkpoint(const std::filesystem::path& run,
+                                         const std::string& pointer);
+
+/// Config of the model in a checkpoint. Throws Error(corrupt, storage).
+Json checkpoint_config(const std::filesystem::path& checkpoint);
+
+/// Loads the parameters into `model`: names and shapes must match both ways, or one Error(data) lists
+/// everything that is missing, extra or of another shape. Files are checked against the manifest.
+void load_parameters(const std::filesystem::path& checkpoint, const Model& model);
+
+/// The same and the optimiser's state; returns the rest.
+TrainState load_checkpoint(const std::filesystem::path& checkpoint, const Model& model,
+                           AdamW& optimizer);
+
+/// XXH3-64 over all parameters in order: two runs agree bit by bit if this does.
+std::string parameter_hash(const Model& model);
+
+}  // namespace farsight

@@ -1,0 +1,220 @@
+#include "train/driver.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "core/parallel.h"
+#include "core/version.h"
+#include "eval/recall.h"
+#include "ops/gemm.h"
+#include "train/command_line.h"
+#include "train/generate.h"
+#include "train/plan.h"
+#include "train/presets.h"
+#include "train/quantities.h"
+#include "train/report.h"
+#include "train/task.h"
+#include "train/trainer.h"
+
+namespace farsight {
+namespace {
+
+void print(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+std::string device_text(Device device) {
+  return fmt::format("{} ({} {})", name_of(device), threads(),
+                     threads() == 1 ? "thread" : "threads");
+}
+
+TaskAccuracy accuracy_of(const Model& model, const MqarTask& task, const RecallOptions& options) {
+  const MqarScore score = evaluate_recall(model, task, options).score;
+  TaskAccuracy accuracy{.task = task.name,
+                        .pair = score.pair_accuracy,
+                        .token = score.token_accuracy,
+                        .case_ = score.case_accuracy,
+                        .micro_pair = score.micro_pair_accuracy};
+  for (const CellScore& cell : score.cells) {
+    accuracy.cells.emplace_back(fmt::format("{}x{}", cell.cell.length, cell.cell.pairs),
+                                cell.pairs.percent());
+  }
+  return accuracy;
+}
+
+std::vector<TaskAccuracy> accuracies(const Model& model, const Settings& settings,
+                                     const std::vector<std::string>& tasks, Split split,
+                                     std::int64_t limit) {
+  std::vector<TaskAccuracy> all;
+  const std::int64_t examples = split == Split::test ? settings.data.test_examples_per_cell
+                                                     : settings.data.valid_examples_per_cell;
+  for (const std::string& name : tasks) {
+    all.push_back(accuracy_of(model, task_of(settings, name),
+                              {.split = split,
+                               .examples_per_cell = limit > 0 ? limit : examples,
+                               .micro_tokens = settings.train.micro_tokens}));
+  }
+  return all;
+}
+
+std::vector<std::string> all_tasks() {
+  std::vector<std::string> names;
+  for (const NamedChoice& choice : task_choices()) {
+    names.emplace_back(choice.name);
+  }
+  return names;
+}
+
+std::string header(const Settings& settings, const Model& model, std::int64_t steps,
+                   const std::filesystem::path& folder) {
+  std::string text = fmt::format(
+      "farsight {}\n{} on {}, preset {}, recipe {}, seed {}\n{} parameters, {} steps of {} "
+      "examples, "
+      "{}, {}, {}\nrun folder: {}\n",
+      version_line(), settings.run.model, settings.run.task, settings.run.preset,
+      settings.run.recipe, settings.run.seed, grouped(model.parameters->count()), grouped(steps),
+      settings.train.batch_size, device_text(model.parameters->device()),
+      name_of(settings.run.dtype), cpu::blas_description(), folder.string());
+  if (settings.run.preset == "pocket") {
+    text +=
+        "pocket is not a setting of the paper: a small vocabulary, short sequences and a small "
+        "model, for minutes on two cores. PRESET=tiny and PRESET=full are the real ones.\n";
+  }
+  return text;
+}
+
+/// Where training goes on: the checkpoint asked for, or the run's last one, or none.
+std::filesystem::path resume_point(const TrainOptions& options, const RunRecord& record) {
+  if (options.resume != "auto" && options.resume != "never") return options.resume;
+  return record.continues() ? pointed_checkpoint(record.folder(), "latest")
+                            : std::filesystem::path();
+}
+
+void run_train(const Command& command) {
+  const Settings& settings = command.settings();
+  if (command.train.dry_run) {
+    print(plan_text(settings, make_plan(settings)));
+    return;
+  }
+  const Device device = device_of(settings);
+  const Model model = model_of(settings, device);
+  RunRecord record(command.resolved, command.train);
+  const std::int64_t steps = total_steps(settings, loader_of(settings));
+  std::fputs(header(settings, model, steps, record.folder()).c_str(), stderr);
+  const std::filesystem::path resume = resume_point(command.train, record);
+  if (!resume.empty()) {
+    std::fputs(fmt::format("resuming from {}\n", resume.string()).c_str(), stderr);
+  }
+  const TrainState state =
+      train({settings, model, record, stderr_display(settings.log.progress)}, resume);
+  RunResult result{.device = device_text(device),
+                   .parameters = model.parameters->count(),
+                   .steps = state.step,
+                   .tokens = state.tokens,
+                   .seconds = state.seconds,
+                   .tokens_per_second = static_cast<double>(state.tokens) / state.seconds,
+                   .loss = state.loss,
+                   .tested_step = state.best_step,
+                   .peak_memory_bytes = arena(device).peak_bytes(),
+                   .parameter_hash = parameter_hash(model)};
+  result.accuracy = accuracies(model, settings, all_tasks(), Split::test, 0);
+  record.finish(result);
+  const std::string folder = record.folder().string();
+  print("\n" + accuracy_table(settings, result.accuracy));
+  print(
+      fmt::format("\n{} steps, {} tokens in {} ({} tokens/s)\nreport:     {}/report.md\n"
+                  "checkpoint: {}/{}\nnext:       make eval RUN={}\n",
+                  grouped(result.steps), human_count(static_cast<double>(result.tokens)),
+                  human_duration(result.seconds), human_count(result.tokens_per_second), folder,
+                  folder, checkpoint_name(result.tested_step), folder));
+}
+
+/// The checkpoint that a verb reads: the given one, or the run's best, or its latest.
+std::filesystem::path checkpoint_of(const Weights& weights) {
+  if (!weights.checkpoint.empty()) return weights.checkpoint;
+  for (const char* pointer : {"best", "latest"}) {
+    const std::filesystem::path found = pointed_checkpoint(weights.run, pointer);
+    if (!found.empty()) return found;
+  }
+  fail(ExitCode::data, "'{}' has no checkpoint: train it first", weights.run.string());
+}
+
+Model loaded_model(const Settings& settings, const Weights& weights) {
+  const std::filesystem::path checkpoint = checkpoint_of(weights);
+  Model model = make_model(checkpoint_config(checkpoint), device_of(settings), settings.run.dtype);
+  load_parameters(checkpoint, model);
+  return model;
+}
+
+void run_eval(const Command& command) {
+  const Settings& settings = command.settings();
+  const EvalOptions& options = command.eval;
+  const Model model = loaded_model(settings, options.weights);
+  const std::vector<TaskAccuracy> result =
+      accuracies(model, settings, options.tasks.empty() ? all_tasks() : options.tasks,
+                 options.split == "valid" ? Split::valid : Split::test, options.limit);
+  if (options.json) {
+    print(accuracy_json(result).dump(2) + "\n");
+    return;
+  }
+  print(accuracy_table(settings, result));
+  print("\n" + cell_table(result));
+}
+
+void run_generate(const Command& command) {
+  const Model model = loaded_model(command.settings(), command.generate.weights);
+  print(generate_text(model, command.settings(), command.generate));
+}
+
+void run_info(const Command& command) {
+  const Settings& settings = command.settings();
+  const Model model = model_of(settings, Device::meta);
+  print(command.info.json ? model_json(settings, model).dump(2) + "\n"
+                          : model_table(settings, model));
+}
+
+int report_error(std::string_view program, std::string_view message, ExitCode code) {
+  std::fputs(fmt::format("{}: {}\n", program, message).c_str(), stderr);
+  return static_cast<int>(code);
+}
+
+}  // namespace
+
+int run_program(std::string_view program, int argc, const char* const* argv) {
+  try {
+    const Command command = parse_command_line(program, argc, argv);
+    if (command.verb != Verb::print && command.settings().run.threads > 0) {
+      set_threads(static_cast<int>(command.settings().run.threads));
+    }
+    switch (command.verb) {
+      case Verb::print:
+        print(command.text);
+        break;
+      case Verb::train:
+        run_train(command);
+        break;
+      case Verb::eval:
+        run_eval(command);
+        break;
+      case Verb::generate:
+        run_generate(command);
+        break;
+      case Verb::info:
+        run_info(command);
+        break;
+    }
+    return static_cast<int>(ExitCode::ok);
+  } catch (const Error& error) {
+    return report_error(program, error.what(), error.code());
+  } catch (const std::bad_alloc&) {
+    return report_error(program, "out of memory", ExitCode::memory);
+  } catch (const std::exception& error) {
+    return report_error(program, error.what(), ExitCode::internal);
+  }
+}
+
+}  // namespace farsight

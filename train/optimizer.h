@@ -1,0 +1,37 @@
+// AdamW over a model's flat buffers (ops/adamw.h has the formula), and the learning rate of a step.
+#pragma once
+
+#include "models/parameters.h"
+#include "train/settings.h"
+
+namespace farsight {
+
+/// The learning rate of step `step` (from 0) of `total` (training.md 1): linear from 0 over the first
+/// warmup * total steps, then half a cosine down to 0; `constant` stays at the top.
+///   W = warmup * total:  lr * step / W for step < W, else lr / 2 * (1 + cos(pi (step-W)/(total-W)))
+double learning_rate(const TrainSettings& settings, std::int64_t step, std::int64_t total);
+
+class AdamW {
+ public:
+  AdamW(ParameterStore& parameters, const TrainSettings& settings);
+
+  /// Norm of all gradients together, before any clipping. Not finite if one of them is not.
+  double gradient_norm() const;
+  /// Clips as the settings say, moves the parameters and makes their copies current.
+  void step(double lr, double norm);
+
+  /// Steps taken: the t of the formula.
+  std::int64_t steps() const { return steps_; }
+  void set_steps(std::int64_t steps) { steps_ = steps; }
+  /// First and second moments, flat, in the layout of the parameters.
+  const Tensor& m() const { return m_; }
+  const Tensor& v() const { return v_; }
+
+ private:
+  ParameterStore& parameters_;
+  TrainSettings settings_;
+  Tensor m_, v_, decays_;
+  std::int64_t steps_ = 0;
+};
+
+}  // namespace farsight

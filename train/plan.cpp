@@ -1,0 +1,67 @@
+#include "train/plan.h"
+
+#include <fmt/format.h>
+
+#include "core/arena.h"
+#include "eval/recall.h"
+#include "models/mamba.h"
+#include "train/quantities.h"
+#include "train/step.h"
+#include "train/task.h"
+#include "train/trainer.h"
+
+namespace farsight {
+namespace {
+
+constexpr std::int64_t kTracedSteps = 20;  // batches differ in their mix of lengths and labels
+
+}  // namespace
+
+Plan make_plan(const Settings& settings) {
+  Arena& memory = arena(Device::meta);
+  const std::int64_t before = memory.in_use_bytes();
+  memory.reset_peak();
+  const TrainLoader loader = loader_of(settings);
+  Plan plan;
+  plan.steps = total_steps(settings, loader);
+  const double epochs =
+      static_cast<double>(plan.steps) / static_cast<double>(loader.steps_per_epoch());
+  plan.tokens = epochs * static_cast<double>(loader.tokens_per_epoch());
+  plan.labels_per_token = static_cast<double>(loader.labels_per_epoch()) /
+                          static_cast<double>(loader.tokens_per_epoch());
+  const Model model = model_of(settings, Device::meta);
+  const AdamW optimizer(*model.parameters, settings.train);
+  plan.parameters = model.parameters->count();
+  plan.parameter_bytes = memory.in_use_bytes() - before;
+  for (std::int64_t step = 0; step < std::min(plan.steps, kTracedSteps); step++) {
+    forward_backward(model, loader.at(step));
+  }
+  evaluate_recall(model, task_of(settings, settings.run.task),
+                  {.split = Split::valid,
+                   .examples_per_cell = settings.data.valid_examples_per_cell,
+                   .micro_tokens = settings.train.micro_tokens});
+  plan.peak_bytes = memory.peak_bytes() - before;
+  const ForwardFlops forward = mamba_flops(MambaConfig::from_json(model.config));
+  plan.flops_per_token = 3 * (forward.body + forward.head * plan.labels_per_token);
+  return plan;
+}
+
+std::string plan_text(const Settings& settings, const Plan& plan) {
+  std::string text;
+  const auto line = [&](std::string_view name, const std::string& value) {
+    text += fmt::format("{:<12} {}\n", name, value);
+  };
+  line("task", settings.run.task);
+  line("model", fmt::format("{}, preset {}", settings.run.model, settings.run.preset));
+  line("parameters", grouped(plan.parameters));
+  line("steps", fmt::format("{} of {} examples", grouped(plan.steps), settings.train.batch_size));
+  line("tokens", fmt::format("{} ({:.1f} % of them labelled)", human_count(plan.tokens),
+                             100 * plan.labels_per_token));
+  line("FLOPs", fmt::format("{} a token, {} in all", human_count(plan.flops_per_token),
+                            human_count(plan.flops_per_token * plan.tokens)));
+  line("memory", fmt::format("{} at the peak, {} of it parameters, gradients and moments",
+                             human_bytes(plan.peak_bytes), human_bytes(plan.parameter_bytes)));
+  return text;
+}
+
+}  // namespace farsight

@@ -1,0 +1,231 @@
+#include "train/trainer.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstdlib>
+
+#include "core/files.h"
+#include "eval/recall.h"
+#include "models/mamba.h"
+#include "train/step.h"
+#include "train/task.h"
+
+namespace farsight {
+namespace {
+
+volatile std::sig_atomic_t interrupts = 0;
+
+extern "C" void on_interrupt(int signal) {
+  if (interrupts != 0) std::_Exit(128 + signal);
+  interrupts = 1;
+}
+
+double seconds_now() {
+  using std::chrono::steady_clock;
+  return std::chrono::duration<double>(steady_clock::now().time_since_epoch()).count();
+}
+
+/// One run of the loop.
+class Loop {
+ public:
+  explicit Loop(const TrainingContext& context)
+      : context_(context),
+        settings_(context.settings),
+        model_(context.model),
+        loader_(loader_of(context.settings)),
+        total_(total_steps(context.settings, loader_)),
+        optimizer_(*context.model.parameters, context.settings.train),
+        task_(task_of(context.settings, context.settings.run.task)) {}
+
+  TrainState run(const std::filesystem::path& resume) {
+    if (!resume.empty()) {
+      state_ = load_checkpoint(resume, model_, optimizer_);
+      saved_step_ = state_.step;
+    }
+    context_.record.rewind(state_.step);
+    if (settings_.eval.interval == 0) {
+      eval_interval_ = std::min(total_, std::max<std::int64_t>(1, loader_.steps_per_epoch()));
+    } else {
+      eval_interval_ = settings_.eval.interval;
+    }
+    save_interval_ =
+        settings_.checkpoint.interval == 0 ? eval_interval_ : settings_.checkpoint.interval;
+    Progress progress(context_.display, state_.step, total_);
+    const CatchInterrupts catching;
+    const double before = state_.seconds;
+    const double start = seconds_now();
+    while (state_.step < total_) {
+      step(progress);
+      state_.seconds = before + (seconds_now() - start);
+      after_step(progress);
+    }
+    progress.finish();
+    return state_;
+  }
+
+ private:
+  void step(Progress& progress) {
+    const GlobalBatch batch = loader_.at(state_.step);
+    const StepResult result = forward_backward(model_, batch);
+    const double norm = optimizer_.gradient_norm();
+    if (!std::isfinite(result.loss) || !std::isfinite(norm)) stop_diverged(batch, result, norm);
+    const double lr = learning_rate(settings_.train, state_.step, total_);
+    optimizer_.step(lr, norm);
+    state_.step++;
+    state_.tokens += batch.tokens;
+    state_.loss = result.loss;
+    metrics_ = {.step = state_.step,
+                .loss = result.loss,
+                .lr = lr,
+                .grad_norm = norm,
+                .tokens = state_.tokens};
+    progress.step({.step = state_.step,
+                   .loss = result.loss,
+                   .tokens = batch.tokens,
+                   .accuracy = result.accuracy()});
+    metrics_.tokens_per_second = progress.tokens_per_second();
+    accuracy_ = result.accuracy();
+  }
+
+  void after_step(Progress& progress) {
+    const bool last = state_.step == total_;
+    if (state_.step % eval_interval_ == 0 || last) validate(progress);
+    metrics_.seconds = state_.seconds;
+    metrics_.memory_bytes = arena(model_.parameters->device()).peak_bytes();
+    metrics_.train_accuracy = accuracy_;
+    if (state_.step == 1 || state_.step % settings_.log.interval == 0 || last ||
+        metrics_.valid_accuracy) {
+      context_.record.append(metrics_);
+    }
+    if (state_.step % save_interval_ == 0 || last) save();
+    if (CatchInterrupts::requested() && !last) {
+      save();
+      progress.finish();
+      fail(ExitCode::interrupted,
+           "interrupted at step {} of {}; a checkpoint is in {}. The same command goes on from "
+           "there.",
+           state_.step, total_, (context_.record.folder() / checkpoint_name(state_.step)).string());
+    }
+  }
+
+  void validate(Progress& progress) {
+    const RecallResult result =
+        evaluate_recall(model_, task_,
+                        {.split = Split::valid,
+                         .examples_per_cell = settings_.data.valid_examples_per_cell,
+                         .micro_tokens = settings_.train.micro_tokens});
+    metrics_.valid_accuracy = result.score.pair_accuracy;
+    metrics_.valid_loss = result.loss;
+    progress.note(fmt::format("step {}: validation pair accuracy {:.2f} %, loss {:.4f}",
+                              state_.step, result.score.pair_accuracy, result.loss));
+    const double score = settings_.checkpoint.best_by == BestBy::loss ? -result.loss
+                         : settings_.checkpoint.best_by == BestBy::pair_accuracy
+                             ? result.score.pair_accuracy
+                             : static_cast<double>(state_.step);
+    // Of equals the later: it has seen more.
+    if (!state_.best_score || score >= *state_.best_score) {
+      state_.best_score = score;
+      state_.best_step = state_.step;
+      save();
+      write_pointer(context_.record.folder() / "best", checkpoint_name(state_.step));
+    }
+  }
+
+  void save() {
+    if (saved_step_ == state_.step) return;
+    save_checkpoint(context_.record.folder(), model_, optimizer_, state_);
+    saved_step_ = state_.step;
+    prune_checkpoints(context_.record.folder(), settings_.checkpoint.keep_last);
+  }
+
+  [[noreturn]] void stop_diverged(const GlobalBatch& batch, const StepResult& result, double norm) {
+    const std::string place = first_not_finite(model_, batch);
+    const auto good = pointed_checkpoint(context_.record.folder(), "latest");
+    fail(ExitCode::diverged,
+         "training diverged at step {}: loss {}, gradient norm {}; {}. {}. A lower --lr or "
+         "--grad-clip often helps",
+         state_.step + 1, result.loss, norm,
+         place.empty() ? "no single operation made a value that is not finite"
+                       : "the first value that is not finite comes from " + place,
+         good.empty() ? "No checkpoint was saved before"
+                      : "The last good checkpoint is " + good.string());
+  }
+
+  const TrainingContext& context_;
+  const Settings& settings_;
+  const Model& model_;
+  TrainLoader loader_;
+  std::int64_t total_;
+  AdamW optimizer_;
+  MqarTask task_;
+  TrainState state_;
+  StepMetrics metrics_;
+  double accuracy_ = 0;
+  std::int64_t eval_interval_ = 1, save_interval_ = 1, saved_step_ = 0;
+};
+
+}  // namespace
+
+CatchInterrupts::CatchInterrupts() {
+  interrupts = 0;
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
+}
+CatchInterrupts::~CatchInterrupts() {
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+}
+bool CatchInterrupts::requested() {
+  return interrupts != 0;
+}
+
+Device device_of(const Settings& settings) {
+  require(settings.run.device != DeviceChoice::cuda, ExitCode::device, "{}",
+          FARSIGHT_CUDA ? "--device cuda: no GPU kernels are in this version; use --device cpu"
+                        : "--device cuda: this build has no CUDA; use --device cpu, or build again "
+                          "where nvcc is on PATH");
+  return Device::cpu;
+}
+
+Model model_of(const Settings& settings, Device device) {
+  const ModelSettings& m = settings.model;
+  const MambaConfig config{.vocab_size = m.vocab_size,
+                           .d_model = m.d_model,
+                           .n_layer = m.n_layer,
+                           .d_state = m.d_state,
+                           .d_conv = m.d_conv,
+                           .expand = m.expand,
+                           .dt_rank = m.dt_rank == 0 ? (m.d_model + 15) / 16 : m.dt_rank,
+                           .norm_eps = m.norm_eps,
+                           .gate_kernel = m.gate_kernel,
+                           .gate_layers = m.gate_layers,
+                           .init = m.init};
+  Model model = make_mamba(config, device, settings.run.dtype);
+  model.parameters->initialise(static_cast<std::uint64_t>(settings.run.seed));
+  return model;
+}
+
+TrainLoader loader_of(const Settings& settings) {
+  return {task_of(settings, settings.run.task),
+          {.seed = static_cast<std::uint64_t>(settings.run.seed),
+           .examples_per_cell = settings.data.examples_per_cell,
+           .batch_size = settings.train.batch_size,
+           .micro_tokens = settings.train.micro_tokens}};
+}
+
+std::int64_t total_steps(const Settings& settings, const TrainLoader& loader) {
+  return settings.train.steps > 0 ? settings.train.steps
+                                  : settings.train.epochs * loader.steps_per_epoch();
+}
+
+TrainState train(const TrainingContext& context, const std::filesystem::path& resume) {
+  TrainState state = Loop(context).run(resume);
+  const std::filesystem::path chosen = pointed_checkpoint(context.record.folder(), "best");
+  if (!chosen.empty() && state.best_step != state.step) load_parameters(chosen, context.model);
+  return state;
+}
+
+}  // namespace farsight

@@ -1,0 +1,47 @@
+// The training loop: steps, validation, checkpoints, and what becomes of interruptions.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+
+#include "data/batches.h"
+#include "train/checkpoint.h"
+#include "train/progress.h"
+#include "train/run_record.h"
+
+namespace farsight {
+
+/// The model that settings describe, with its first parameters.
+Model model_of(const Settings& settings, Device device);
+/// `run.device`, resolved: auto takes a GPU when this build and this machine have one. Throws
+/// Error(device) when cuda is asked for and is not there.
+Device device_of(const Settings& settings);
+/// Optimiser steps of the whole run.
+std::int64_t total_steps(const Settings& settings, const TrainLoader& loader);
+TrainLoader loader_of(const Settings& settings);
+
+/// What the loop needs from outside.
+struct TrainingContext {
+  const Settings& settings;
+  const Model& model;
+  RunRecord& record;
+  Display display;
+};
+
+/// Trains to the end, from the checkpoint `resume` if it is not empty. Afterwards the model holds the
+/// checkpoint that checkpoint.best_by chooses.
+/// Throws Error(interrupted) after Ctrl-C or SIGTERM, a checkpoint written; Error(diverged) when the
+/// loss or a gradient is not finite, naming step and operation, the last good checkpoint kept.
+TrainState train(const TrainingContext& context, const std::filesystem::path& resume);
+
+/// Set by SIGINT and SIGTERM while a CatchInterrupts is alive; a second signal ends the process.
+class CatchInterrupts {
+ public:
+  CatchInterrupts();
+  ~CatchInterrupts();
+  CatchInterrupts(const CatchInterrupts&) = delete;
+  CatchInterrupts& operator=(const CatchInterrupts&) = delete;
+  static bool requested();
+};
+
+}  // namespace farsight
