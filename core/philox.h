@@ -103,9 +103,10 @@ class PhiloxSequence {
     }
     return draw;
   }
-  /// Uniform integer in [first, last], both ends included.
+  /// Uniform integer in [first, last], both ends included; fewer than 2^32 of them.
   FARSIGHT_HOST_DEVICE std::int32_t between(std::int32_t first, std::int32_t last) {
-    return first + static_cast<std::int32_t>(below(static_cast<std::uint32_t>(last - first) + 1u));
+    const std::uint32_t base = static_cast<std::uint32_t>(first);
+    return static_cast<std::int32_t>(base + below(static_cast<std::uint32_t>(last) - base + 1u));
   }
 
  private:

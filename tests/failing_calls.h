@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -107,6 +108,7 @@ inline void die_everywhere(const std::function<void()>& prepare, const std::func
   int status = kDied;
   for (int nth = 0; status == kDied; nth++) {
     prepare();
+    std::fflush(nullptr);  // what is buffered must not be written twice
     const pid_t child = fork();
     REQUIRE(child >= 0);
     if (child == 0) {

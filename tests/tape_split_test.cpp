@@ -19,7 +19,7 @@ TEST_CASE("split: the parts are views, and their gradients land in the whole wit
   CHECK(numbers(parts[1]) == Numbers{2, 3, 5, 6});
   const Tensor a = scaled(parts[0], 10), b = scaled(parts[1], 100);
   Tensor y = Tensor::empty({2, 1}, DType::f64);
-  record({&y}, {&a, &b}, [sa = Slot(a), sb = Slot(b)](std::span<const Tensor>) {
+  record("tiny", {&y}, {&a, &b}, [sa = Slot(a), sb = Slot(b)](std::span<const Tensor>) {
     give(sa.sink(), {1, 2});
     give(sb.sink(), {3, 4, 5, 6});
   });
@@ -63,7 +63,7 @@ TEST_CASE("split: parts used, unused, used twice, and the whole used as well, in
         const Tensor none;
         const auto input = [&](std::size_t i) { return i < made.size() ? &made[i] : &none; };
         std::vector<Slot> slots(made.begin(), made.end());
-        record({&y}, {input(0), input(1), input(2), input(3), input(4), input(5)},
+        record("tiny", {&y}, {input(0), input(1), input(2), input(3), input(4), input(5)},
                [slots, made](std::span<const Tensor>) {
                  for (std::size_t i = 0; i < slots.size(); i++) {
                    give(slots[i].sink(),

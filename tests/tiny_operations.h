@@ -39,7 +39,7 @@ inline Tensor scaled(const Tensor& x, double factor, int* runs = nullptr) {
     y.data<double>()[i] = factor * values[i];
   }
   if (runs != nullptr) ++*runs;
-  record({&y}, {&x}, [slot = Slot(x), factor](std::span<const Tensor> dy) {
+  record("tiny", {&y}, {&x}, [slot = Slot(x), factor](std::span<const Tensor> dy) {
     Numbers dx = numbers(dy[0]);
     for (double& d : dx) {
       d *= factor;
@@ -56,7 +56,7 @@ inline Tensor times(const Tensor& a, const Tensor& b) {
   for (std::size_t i = 0; i < u.size(); i++) {
     y.data<double>()[i] = u[i] * v[i];
   }
-  record({&y}, {&a, &b}, [sa = Slot(a), sb = Slot(b), u, v](std::span<const Tensor> dy) {
+  record("tiny", {&y}, {&a, &b}, [sa = Slot(a), sb = Slot(b), u, v](std::span<const Tensor> dy) {
     Numbers da = numbers(dy[0]), db = da;
     for (std::size_t i = 0; i < da.size(); i++) {
       da[i] *= v[i];
@@ -81,11 +81,12 @@ inline Tensor sum(const std::vector<Tensor>& parts) {
   }
   const Tensor none;
   const auto input = [&](std::size_t i) { return i < parts.size() ? &parts[i] : &none; };
-  record({&y}, {input(0), input(1), input(2), input(3)}, [slots](std::span<const Tensor> dy) {
-    for (const Slot& slot : slots) {
-      give(slot.sink(), numbers(dy[0]));
-    }
-  });
+  record("tiny", {&y}, {input(0), input(1), input(2), input(3)},
+         [slots](std::span<const Tensor> dy) {
+           for (const Slot& slot : slots) {
+             give(slot.sink(), numbers(dy[0]));
+           }
+         });
   return y;
 }
 
