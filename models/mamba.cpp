@@ -92,19 +92,20 @@ Json MambaConfig::to_json() const {
 }
 
 MambaConfig MambaConfig::from_json(const Json& json) {
-  constexpr std::int64_t kMost = std::int64_t{1} << 24;
+  // The ranges of the settings: whatever such a file says, sizes in bytes fit 64 bits.
+  constexpr std::int64_t kWidest = 65536;
   const Json& type = json.at("model_type");
   if (type.as_string() != "mamba") type.refuse("expected model_type \"mamba\"");
   MambaConfig c;
-  c.vocab_size = json.at("vocab_size").as_int(1, kMost);
-  c.d_model = json.at("hidden_size").as_int(1, kMost);
-  c.n_layer = json.at("num_hidden_layers").as_int(1, 4096);
-  c.d_state = json.at("state_size").as_int(1, 65536);
-  c.d_conv = json.at("conv_kernel").as_int(1, kMost);
-  c.expand = json.at("expand").as_int(1, 1024);
-  c.dt_rank = json.at("time_step_rank").as_int(1, kMost);
+  c.vocab_size = json.at("vocab_size").as_int(1, 1 << 20);
+  c.d_model = json.at("hidden_size").as_int(1, kWidest);
+  c.n_layer = json.at("num_hidden_layers").as_int(1, 1024);
+  c.d_state = json.at("state_size").as_int(1, 4096);
+  c.d_conv = json.at("conv_kernel").as_int(1, 64);
+  c.expand = json.at("expand").as_int(1, 16);
+  c.dt_rank = json.at("time_step_rank").as_int(1, kWidest);
   c.norm_eps = json.at("layer_norm_epsilon").as_double();
-  if (const Json* kernel = json.find("gate_kernel")) c.gate_kernel = kernel->as_int(0, kMost);
+  if (const Json* kernel = json.find("gate_kernel")) c.gate_kernel = kernel->as_int(0, kWidest);
   if (const Json* layers = json.find("gate_layers")) {
     for (const Json& layer : layers->elements()) {
       c.gate_layers.push_back(layer.as_int(0, c.n_layer - 1));
@@ -231,7 +232,7 @@ Tensor Mamba::mix(Layer& layer, const Tensor& x, const Tensor* position,
 
 Tensor Mamba::features(const Tensor& tokens, const Tensor& rows, const Tensor* position,
                        MambaState* state) {
-  check(tokens.shape().n == 2, "mamba: tokens must be [B, T], got {}", to_string(tokens.shape()));
+  check(tokens.shape().n == 2, "mamba: tokens must be [B, T], got {}", tokens.shape());
   check(state == nullptr || state->size() == layers_.size(),
         "mamba: the state has {} layers, the model {}", state ? state->size() : 0, layers_.size());
   Tensor residual = embedding(tokens, embeddings_.master);

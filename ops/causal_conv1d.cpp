@@ -12,25 +12,24 @@ constexpr std::int64_t kLongKernel = 8;  // from here on m is kept rather than c
 
 void check_shapes(const Tensor& x, const Tensor& w, const Tensor& bias, std::int64_t K,
                   const Conv1dOptions& options) {
-  check(x.shape().n == 3, "causal_conv1d: x must be [B, T, D], got {}", to_string(x.shape()));
+  check(x.shape().n == 3, "causal_conv1d: x must be [B, T, D], got {}", x.shape());
   const std::int64_t B = x.dim(0), T = x.dim(1), D = x.dim(2);
   const DType wide = accumulator_of(x.dtype());
   check(w.shape().n >= 2 && w.elements() == D * K && w.dim(0) == D && w.dense(),
-        "causal_conv1d: w must be [D={}, K] or [D={}, 1, K], got {}", D, D, to_string(w.shape()));
-  check(bias.shape() == Shape{D}, "causal_conv1d: bias must be [D={}], got {}", D,
-        to_string(bias.shape()));
+        "causal_conv1d: w must be [D={}, K] or [D={}, 1, K], got {}", D, D, w.shape());
+  check(bias.shape() == Shape{D}, "causal_conv1d: bias must be [D={}], got {}", D, bias.shape());
   check(w.dtype() == wide && bias.dtype() == wide,
         "causal_conv1d: w and bias must be {}, got {} {}", name_of(wide), name_of(w.dtype()),
         name_of(bias.dtype()));
   if (const Tensor* h = options.history) {
     check(h->shape() == Shape{B, K - 1, D} && h->dtype() == x.dtype() && h->dense(),
           "causal_conv1d: history must be dense [B={}, K-1={}, D={}] {}, got {} {}", B, K - 1, D,
-          name_of(x.dtype()), to_string(h->shape()), name_of(h->dtype()));
+          name_of(x.dtype()), h->shape(), name_of(h->dtype()));
   }
   if (const Tensor* p = options.position) {
     check(p->shape() == Shape{B, T} && p->dtype() == DType::i32,
-          "causal_conv1d: position must be [B={}, T={}] i32, got {} {}", B, T,
-          to_string(p->shape()), name_of(p->dtype()));
+          "causal_conv1d: position must be [B={}, T={}] i32, got {} {}", B, T, p->shape(),
+          name_of(p->dtype()));
   }
 }
 

@@ -16,10 +16,11 @@ const char* name_of(ElementwiseKind kind) {
 }
 
 Tensor elementwise(ElementwiseKind kind, const Tensor& a, const Tensor* b) {
-  check(b == nullptr || (b->shape() == a.shape() && b->dtype() == a.dtype()),
-        "{}: b must be {} {}, got {} {}", name_of(kind), farsight::name_of(a.dtype()),
-        to_string(a.shape()), b ? farsight::name_of(b->dtype()) : "",
-        b ? to_string(b->shape()) : "");
+  if (b != nullptr) {
+    check(b->shape() == a.shape() && b->dtype() == a.dtype(), "{}: b must be {} {}, got {} {}",
+          name_of(kind), farsight::name_of(a.dtype()), a.shape(), farsight::name_of(b->dtype()),
+          b->shape());
+  }
   Tensor y = Tensor::empty(a.shape(), a.dtype(), a.device(), "elementwise.y");
   const ElementwiseArgs args{.kind = kind,
                              .a = a.ptr(),

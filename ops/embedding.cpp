@@ -11,11 +11,9 @@ namespace farsight {
 Tensor embedding(const Tensor& ids, const Tensor& w) {
   check(ids.dtype() == DType::i32 && ids.dense(), "embedding: ids must be dense i32, got {}",
         name_of(ids.dtype()));
-  check(ids.shape().n < Shape::kMaxDims, "embedding: ids {} leave no dimension for D",
-        to_string(ids.shape()));
+  check(ids.shape().n < Shape::kMaxDims, "embedding: ids {} leave no dimension for D", ids.shape());
   check(w.shape().n == 2 && w.dense() && w.dtype() == accumulator_of(w.dtype()),
-        "embedding: w must be dense [V, D] f32 or f64, got {} {}", name_of(w.dtype()),
-        to_string(w.shape()));
+        "embedding: w must be dense [V, D] f32 or f64, got {} {}", name_of(w.dtype()), w.shape());
   Shape shape = ids.shape();
   shape.dims[static_cast<std::size_t>(shape.n++)] = w.dim(1);
   Tensor y = Tensor::empty(shape, w.dtype(), w.device(), "embedding.y");

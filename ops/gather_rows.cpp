@@ -10,8 +10,7 @@ namespace farsight {
 
 Tensor gather_rows(const Tensor& x, const Tensor& rows) {
   check(rows.dtype() == DType::i32 && rows.shape().n == 1 && rows.dense(),
-        "gather_rows: rows must be dense [R] i32, got {} {}", name_of(rows.dtype()),
-        to_string(rows.shape()));
+        "gather_rows: rows must be dense [R] i32, got {} {}", name_of(rows.dtype()), rows.shape());
   const std::int64_t R = rows.elements(), D = x.shape().last();
   Tensor y = Tensor::empty({R, D}, x.dtype(), x.device(), "gather_rows.y");
   const GatherRowsArgs a{.x = x.ptr(),

@@ -12,12 +12,14 @@ namespace farsight {
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor* bias) {
   const std::int64_t K = x.shape().last();
   check(w.shape().n == 2 && w.dim(1) == K && w.dense(), "linear: w must be [N, K={}], got {}", K,
-        to_string(w.shape()));
+        w.shape());
   check(w.dtype() == x.dtype(), "linear: x is {}, w is {}", name_of(x.dtype()), name_of(w.dtype()));
-  check(bias == nullptr ||
-            (bias->shape() == Shape{w.dim(0)} && bias->dtype() == accumulator_of(x.dtype())),
-        "linear: bias must be [N={}] {}, got {} {}", w.dim(0), name_of(accumulator_of(x.dtype())),
-        bias ? to_string(bias->shape()) : "none", bias ? name_of(bias->dtype()) : "");
+  if (bias != nullptr) {
+    const DType wide = accumulator_of(x.dtype());
+    check(bias->shape() == Shape{w.dim(0)} && bias->dtype() == wide,
+          "linear: bias must be [N={}] {}, got {} {}", w.dim(0), name_of(wide), bias->shape(),
+          name_of(bias->dtype()));
+  }
   Tensor y = Tensor::empty(x.shape().with_last(w.dim(0)), x.dtype(), x.device(), "linear.y");
   const LinearArgs a{.x = x.ptr(),
                      .w = w.ptr(),

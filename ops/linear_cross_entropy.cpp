@@ -49,14 +49,14 @@ void make_logits(const Tensor& x, const Tensor& w, const Chunk& chunk, const Ten
 
 Tensor linear_cross_entropy(const Tensor& x, const Tensor& w, const Tensor& targets, double scale,
                             Tensor* predictions) {
-  check(x.shape().n == 2, "linear_cross_entropy: x must be [R, D], got {}", to_string(x.shape()));
+  check(x.shape().n == 2, "linear_cross_entropy: x must be [R, D], got {}", x.shape());
   const std::int64_t R = x.dim(0), D = x.dim(1), V = w.dim(0);
   check(w.shape() == Shape{V, D} && w.dense() && w.dtype() == x.dtype(),
         "linear_cross_entropy: w must be dense [V, D={}] {}, got {} {}", D, name_of(x.dtype()),
-        to_string(w.shape()), name_of(w.dtype()));
+        w.shape(), name_of(w.dtype()));
   check(targets.shape() == Shape{R} && targets.dtype() == DType::i32,
-        "linear_cross_entropy: targets must be [R={}] i32, got {} {}", R,
-        to_string(targets.shape()), name_of(targets.dtype()));
+        "linear_cross_entropy: targets must be [R={}] i32, got {} {}", R, targets.shape(),
+        name_of(targets.dtype()));
   const Device device = x.device();
   const DType wide = accumulator_of(x.dtype());
   const std::int64_t row_bytes = V * size_of(x.dtype());
@@ -133,7 +133,7 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& w, const Tensor& targ
 
 Tensor argmax_rows(const Tensor& logits) {
   check(logits.shape().n == 2 && logits.dense(), "argmax_rows: logits must be dense [R, V], got {}",
-        to_string(logits.shape()));
+        logits.shape());
   Tensor best = Tensor::empty({logits.dim(0)}, DType::i32, logits.device(), "predictions");
   const CrossEntropyArgs a{.logits = logits.ptr(),
                            .predictions = best.data<std::int32_t>(),

@@ -18,10 +18,11 @@ Tensor normalize(const Tensor& residual, const Tensor* x, const Tensor& w, doubl
   check(residual.dtype() == wide && residual.dense(), "rms_norm: residual must be dense {}, got {}",
         name_of(wide), name_of(residual.dtype()));
   check(w.shape() == Shape{D} && w.dtype() == wide, "rms_norm: w must be [D={}] {}, got {} {}", D,
-        name_of(wide), to_string(w.shape()), name_of(w.dtype()));
-  check(x == nullptr || (x->shape() == residual.shape() && x->dense()),
-        "rms_norm: x must be dense {}, got {}", to_string(residual.shape()),
-        x ? to_string(x->shape()) : "");
+        name_of(wide), w.shape(), name_of(w.dtype()));
+  if (x != nullptr) {
+    check(x->shape() == residual.shape() && x->dense(), "rms_norm: x must be dense {}, got {}",
+          residual.shape(), x->shape());
+  }
   const Device device = residual.device();
   Tensor y = Tensor::empty(residual.shape(), y_type, device, "rms_norm.y");
   Tensor scale = Tensor::empty({residual.shape().rows()}, wide, device, "rms_norm.scale");

@@ -15,16 +15,14 @@ struct Sizes {
 };
 
 void check_like(const char* name, const Tensor* t, const Shape& shape, DType dtype) {
-  check(t == nullptr || (t->shape() == shape && t->dtype() == dtype),
-        "selective_scan: {} must be {} {}, got {} {}", name, to_string(shape), name_of(dtype),
-        t ? to_string(t->shape()) : "", t ? name_of(t->dtype()) : "");
+  if (t == nullptr) return;
+  check(t->shape() == shape && t->dtype() == dtype, "selective_scan: {} must be {} {}, got {} {}",
+        name, shape, name_of(dtype), t->shape(), name_of(t->dtype()));
 }
 
 Sizes check_shapes(const ScanInputs& in) {
-  check(in.u.shape().n == 3, "selective_scan: u must be [B, T, D], got {}",
-        to_string(in.u.shape()));
-  check(in.A_log.shape().n == 2, "selective_scan: A_log must be [D, N], got {}",
-        to_string(in.A_log.shape()));
+  check(in.u.shape().n == 3, "selective_scan: u must be [B, T, D], got {}", in.u.shape());
+  check(in.A_log.shape().n == 2, "selective_scan: A_log must be [D, N], got {}", in.A_log.shape());
   const Sizes s{in.u.dim(0), in.u.dim(1), in.u.dim(2), in.A_log.dim(1)};
   const DType type = in.u.dtype(), wide = accumulator_of(type);
   const Shape activation{s.batch, s.T, s.channels}, selection{s.batch, s.T, s.N};
