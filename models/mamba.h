@@ -30,7 +30,7 @@ struct MambaConfig {
   std::int64_t dt_rank = 48;
   double norm_eps = 1e-5;
   std::int64_t gate_kernel = 0;           ///< taps of the selection gate; 0: plain Mamba
-  std::vector<std::int64_t> gate_layers;  ///< which layers have it, from 0; empty: all
+  std::vector<std::int64_t> gate_layers{};  ///< which layers have it, from 0; empty: all
   Init init = Init::standard;
 
   std::int64_t d_inner() const { return expand * d_model; }

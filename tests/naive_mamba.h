@@ -1,0 +1,153 @@
+// Mamba from the formulas of its paper (spec: models.md 1.1 and 2), one number at a time: slow,
+// and written without a look at models/ or ops/.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "models/mamba.h"
+
+namespace farsight {
+
+class NaiveMamba {
+ public:
+  using Vector = std::vector<double>;
+  using Matrix = std::vector<Vector>;  // [T][channels]
+
+  /// Reads the parameters of `mamba` by their names.
+  explicit NaiveMamba(Mamba& mamba) : config_(mamba.config()) {
+    for (const ParameterStore::Entry& entry : mamba.parameters().entries()) {
+      const Tensor wide = entry.parameter->master.to(DType::f64);
+      parameters_[entry.name] = {wide.data<double>(), wide.data<double>() + wide.elements()};
+    }
+  }
+
+  /// Logits [T][V] of one sequence.
+  Matrix logits(const std::vector<std::int32_t>& tokens) const {
+    const std::size_t d = size(config_.d_model);
+    const Vector& E = named("backbone.embeddings.weight");
+    Matrix x;
+    for (const std::int32_t token : tokens) {
+      const std::size_t at = static_cast<std::size_t>(token) * d;
+      x.emplace_back(E.begin() + static_cast<std::ptrdiff_t>(at),
+                     E.begin() + static_cast<std::ptrdiff_t>(at + d));
+    }
+    for (std::int64_t i = 0; i < config_.n_layer; i++) {
+      const Matrix out = layer(fmt::format("backbone.layers.{}.", i), x);
+      for (std::size_t t = 0; t < x.size(); t++) {
+        for (std::size_t c = 0; c < d; c++) {
+          x[t][c] += out[t][c];
+        }
+      }
+    }
+    return product(E, normalised(x, named("backbone.norm_f.weight")));
+  }
+
+ private:
+  static std::size_t size(std::int64_t n) { return static_cast<std::size_t>(n); }
+  static double sigmoid(double v) { return 1 / (1 + std::exp(-v)); }
+  static double silu(double v) { return v * sigmoid(v); }
+  static double softplus(double v) { return v > 20 ? v : std::log1p(std::exp(v)); }
+
+  const Vector& named(const std::string& name) const { return parameters_.at(name); }
+
+  /// W (out, in) times every row of x.
+  static Matrix product(const Vector& W, const Matrix& x) {
+    const std::size_t in = x[0].size(), out = W.size() / in;
+    Matrix y(x.size(), Vector(out));
+    for (std::size_t t = 0; t < x.size(); t++) {
+      for (std::size_t o = 0; o < out; o++) {
+        for (std::size_t i = 0; i < in; i++) {
+          y[t][o] += W[o * in + i] * x[t][i];
+        }
+      }
+    }
+    return y;
+  }
+
+  Matrix normalised(const Matrix& x, const Vector& w) const {
+    Matrix y = x;
+    for (Vector& row : y) {
+      double mean = 0;
+      for (double v : row) {
+        mean += v * v / static_cast<double>(row.size());
+      }
+      for (std::size_t c = 0; c < row.size(); c++) {
+        row[c] *= w[c] / std::sqrt(mean + config_.norm_eps);
+      }
+    }
+    return y;
+  }
+
+  /// silu of the depthwise causal convolution; K taps, the last one for the current token.
+  static Matrix convolved(const Matrix& x, const Vector& w, const Vector& bias) {
+    const std::size_t channels = bias.size(), K = w.size() / channels;
+    Matrix y(x.size(), Vector(channels));
+    for (std::size_t t = 0; t < x.size(); t++) {
+      for (std::size_t c = 0; c < channels; c++) {
+        double sum = bias[c];
+        for (std::size_t j = 0; j < K; j++) {
+          if (t + j + 1 >= K) sum += w[c * K + j] * x[t + j + 1 - K][c];
+        }
+        y[t][c] = silu(sum);
+      }
+    }
+    return y;
+  }
+
+  static Matrix columns(const Matrix& x, std::size_t begin, std::size_t count) {
+    Matrix y;
+    for (const Vector& row : x) {
+      const auto first = row.begin() + static_cast<std::ptrdiff_t>(begin);
+      y.emplace_back(first, first + static_cast<std::ptrdiff_t>(count));
+    }
+    return y;
+  }
+
+  Matrix layer(const std::string& prefix, const Matrix& x) const {
+    const std::string mixer = prefix + "mixer.";
+    const std::size_t I = size(config_.d_inner()), N = size(config_.d_state),
+                      R = size(config_.dt_rank), T = x.size();
+    const Matrix xz =
+        product(named(mixer + "in_proj.weight"), normalised(x, named(prefix + "norm.weight")));
+    const Matrix x_in = columns(xz, 0, I), z = columns(xz, I, I);
+    const Matrix u = convolved(x_in, named(mixer + "conv1d.weight"), named(mixer + "conv1d.bias"));
+    const Matrix selected = product(named(mixer + "x_proj.weight"), u);
+    const Matrix B = columns(selected, R, N), C = columns(selected, R + N, N);
+    Matrix q = product(named(mixer + "dt_proj.weight"), columns(selected, 0, R));
+    if (parameters_.contains(mixer + "module.module.weight")) {
+      const Matrix s = convolved(x_in, named(mixer + "module.module.weight"),
+                                 named(mixer + "module.module.bias"));
+      for (std::size_t t = 0; t < T; t++) {
+        for (std::size_t c = 0; c < I; c++) {
+          q[t][c] *= s[t][c];
+        }
+      }
+    }
+    const Vector &A_log = named(mixer + "A_log"), &D = named(mixer + "D"),
+                 &bias = named(mixer + "dt_proj.bias");
+    Matrix h(I, Vector(N)), gated(T, Vector(I));
+    for (std::size_t t = 0; t < T; t++) {
+      for (std::size_t c = 0; c < I; c++) {
+        const double delta = softplus(q[t][c] + bias[c]);
+        double y = D[c] * u[t][c];
+        for (std::size_t n = 0; n < N; n++) {
+          const double a = std::exp(delta * -std::exp(A_log[c * N + n]));
+          h[c][n] = a * h[c][n] + delta * B[t][n] * u[t][c];
+          y += C[t][n] * h[c][n];
+        }
+        gated[t][c] = y * silu(z[t][c]);
+      }
+    }
+    return product(named(mixer + "out_proj.weight"), gated);
+  }
+
+  MambaConfig config_;
+  std::map<std::string, Vector> parameters_;
+};
+
+}  // namespace farsight
