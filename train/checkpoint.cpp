@@ -17,8 +17,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kConfigFile = "config.json";
 constexpr const char* kModelFile = "model.safetensors";
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
+constexpr const char* kStateFile = "state.json";
+constexpr const char* kManifestFile = "manifest.json";
+constexpr const char* kFormat = "farsight-checkpoint-1";
 
 /// The parameters' slices of a flat buffer, under `prefix` + their names.
 std::vector<NamedTensor> slices(const ParameterStore& parameters, const Tensor& flat,
@@ -35,28 +39,35 @@ Json manifest_of(const AtomicFolder& folder) {
   for (const AtomicFolder::Entry& entry : folder.entries()) {
     files[entry.name] = Json::object({{"bytes", entry.bytes}, {"xxh3", hex(entry.xxh3)}});
   }
-  return Json::object({{"format", "farsight-checkpoint-1"}, {"files", files}});
+  return Json::object({{"format", kFormat}, {"files", files}});
 }
 
-/// Size and hash of every file that the manifest names. A folder without a manifest (weights from
-/// elsewhere) has nothing to compare with.
+/// Size and hash of every file of a checkpoint. A folder without a manifest (weights from elsewhere)
+/// has nothing to compare with.
 void verify(const fs::path& checkpoint) {
   require(fs::is_directory(checkpoint), ExitCode::data, "there is no checkpoint folder '{}'",
           checkpoint.string());
-  if (!fs::exists(checkpoint / "manifest.json")) return;
-  const Json manifest = read_json(checkpoint / "manifest.json");
-  for (const Json::Member& file : manifest.at("files").members()) {
-    const fs::path path = checkpoint / file.key;
+  if (!fs::exists(checkpoint / kManifestFile)) return;
+  const Json manifest = read_json(checkpoint / kManifestFile);
+  manifest.allow_only({"format", "files"});
+  const Json& format = manifest.at("format");
+  if (format.as_string() != kFormat) format.refuse(fmt::format("expected \"{}\"", kFormat));
+  const Json& files = manifest.at("files");
+  files.allow_only({kConfigFile, kModelFile, kOptimizerFile, kStateFile});
+  for (const char* name : {kConfigFile, kModelFile, kOptimizerFile, kStateFile}) {
+    const Json& expected = files.at(name);
+    expected.allow_only({"bytes", "xxh3"});
+    const fs::path path = checkpoint / name;
     require(fs::exists(path), ExitCode::corrupt, "checkpoint '{}' lacks its file '{}'",
-            checkpoint.string(), file.key);
-    const std::uint64_t bytes = fs::file_size(path),
-                        expected = file.value.at("bytes").as_unsigned();
-    require(bytes == expected, ExitCode::corrupt, "{}: expected {} bytes, got {}", path.string(),
-            expected, bytes);
+            checkpoint.string(), name);
+    const std::uint64_t bytes = InputFile(path).bytes();
+    const std::uint64_t expected_bytes = expected.at("bytes").as_unsigned();
+    require(bytes == expected_bytes, ExitCode::corrupt, "{}: expected {} bytes, got {}",
+            path.string(), expected_bytes, bytes);
     const std::string hash = hex(xxh3_of_file(path));
-    require(hash == file.value.at("xxh3").as_string(), ExitCode::corrupt,
+    require(hash == expected.at("xxh3").as_string(), ExitCode::corrupt,
             "{}: its contents changed since it was written (XXH3 {}, expected {})", path.string(),
-            hash, file.value.at("xxh3").as_string());
+            hash, expected.at("xxh3").as_string());
   }
 }
 
@@ -128,7 +139,7 @@ void save_checkpoint(const fs::path& run, const Model& model, const AdamW& optim
                      const TrainState& state) {
   const std::string name = checkpoint_name(state.step);
   AtomicFolder folder(run / name);
-  folder.write("config.json", model.config.dump(2) + "\n");
+  folder.write(kConfigFile, model.config.dump(2) + "\n");
   folder.write(kModelFile, [&](OutputFile& file) {
     write_safetensors(file, slices(*model.parameters, model.parameters->values(), ""),
                       {{"format", "pt"}});  // what other loaders of Hugging Face files ask for
@@ -138,8 +149,8 @@ void save_checkpoint(const fs::path& run, const Model& model, const AdamW& optim
     std::ranges::move(slices(*model.parameters, optimizer.v(), "v."), std::back_inserter(moments));
     write_safetensors(file, moments);
   });
-  folder.write("state.json", state_json(state).dump(2) + "\n");
-  folder.write("manifest.json", manifest_of(folder).dump(2) + "\n");
+  folder.write(kStateFile, state_json(state).dump(2) + "\n");
+  folder.write(kManifestFile, manifest_of(folder).dump(2) + "\n");
   folder.commit();
   write_pointer(run / "latest", name);
 }
@@ -165,9 +176,9 @@ fs::path pointed_checkpoint(const fs::path& run, const std::string& pointer) {
 }
 
 Json checkpoint_config(const fs::path& checkpoint) {
-  require(fs::exists(checkpoint / "config.json"), ExitCode::data,
+  require(fs::exists(checkpoint / kConfigFile), ExitCode::data,
           "'{}' is no checkpoint: it has no config.json", checkpoint.string());
-  return read_json(checkpoint / "config.json");
+  return read_json(checkpoint / kConfigFile);
 }
 
 void load_parameters(const fs::path& checkpoint, const Model& model) {
@@ -182,7 +193,7 @@ TrainState load_checkpoint(const fs::path& checkpoint, const Model& model, AdamW
   std::vector<NamedTensor> moments = slices(*model.parameters, optimizer.m(), "m.");
   std::ranges::move(slices(*model.parameters, optimizer.v(), "v."), std::back_inserter(moments));
   load_into(SafetensorsFile(checkpoint / kOptimizerFile), moments);
-  const TrainState state = state_from(read_json(checkpoint / "state.json"));
+  const TrainState state = state_from(read_json(checkpoint / kStateFile));
   optimizer.set_steps(state.step);
   return state;
 }
