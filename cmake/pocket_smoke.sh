@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # A short pocket training that must learn: fails unless the pair accuracy on its own task, as
-# result.json has it, reaches the threshold.
+# result.json has it (percent), reaches the threshold. A model that only knows which values were
+# seen, and guesses among them, gets 48.
 #   pocket_smoke.sh [BIN_DIRECTORY]     default build/bin
 # STEPS, THRESHOLD and ARGS (more options of `mamba train`) change the run. Closes with the counts.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 bin=${1:-build/bin}
-threshold=${THRESHOLD:-0.9}
+threshold=${THRESHOLD:-60}
 
 if [[ ! -x "$bin/mamba" ]]; then
   echo "skipped pocket training: $bin/mamba does not exist"

@@ -15,6 +15,17 @@ Json read_json(const std::filesystem::path& path, const JsonLimits& limits) {
   return Json::parse(read_file(path), path.string(), limits);
 }
 
+// Here and not in the class, where Member is still incomplete.
+Json::Json() = default;
+Json::Json(const Json& other) = default;
+Json::Json(Json&& other) noexcept = default;
+Json& Json::operator=(const Json& other) = default;
+Json& Json::operator=(Json&& other) noexcept = default;
+Json::~Json() = default;
+Json::Json(std::string value) : value_(std::move(value)) {}
+Json::Json(std::string_view value) : value_(std::string(value)) {}
+Json::Json(const char* value) : value_(std::string(value)) {}
+
 Json Json::array(std::initializer_list<Json> elements) {
   Json j;
   j.value_ = Array(elements);

@@ -37,7 +37,12 @@ class Json {
   using Array = std::vector<Json>;
   using Object = std::vector<Member>;
 
-  Json() = default;  ///< null
+  Json();  ///< null
+  Json(const Json& other);
+  Json(Json&& other) noexcept;
+  Json& operator=(const Json& other);
+  Json& operator=(Json&& other) noexcept;
+  ~Json();
   template <std::same_as<bool> T>
   Json(T value) : value_(value) {}  // NOLINT(google-explicit-constructor): j["a"] = true
   template <std::integral T>
@@ -51,9 +56,9 @@ class Json {
   }
   template <std::floating_point T>
   Json(T value) : value_(static_cast<double>(value)) {}  // NOLINT(google-explicit-constructor)
-  Json(std::string value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor)
-  Json(std::string_view value) : value_(std::string(value)) {}  // NOLINT
-  Json(const char* value) : value_(std::string(value)) {}       // NOLINT
+  Json(std::string value);                               // NOLINT(google-explicit-constructor)
+  Json(std::string_view value);                          // NOLINT(google-explicit-constructor)
+  Json(const char* value);                               // NOLINT(google-explicit-constructor)
 
   static Json array(std::initializer_list<Json> elements = {});
   static Json object(std::initializer_list<Member> members = {});

@@ -7,6 +7,7 @@
 #include <new>
 
 #include "core/parallel.h"
+#include "core/process.h"
 #include "core/version.h"
 #include "eval/recall.h"
 #include "ops/gemm.h"
@@ -87,9 +88,12 @@ std::string header(const Settings& settings, const Model& model, std::int64_t st
   return text;
 }
 
-/// Where training goes on: the checkpoint asked for, or the run's last one, or none.
+/// Where training goes on: the checkpoint asked for, or the last one of the run, or none.
 std::filesystem::path resume_point(const TrainOptions& options, const RunRecord& record) {
-  if (options.resume != "auto" && options.resume != "never") return options.resume;
+  const bool asked = options.resume != "auto" && options.resume != "never";
+  const bool is_run =
+      asked && std::filesystem::exists(std::filesystem::path(options.resume) / "config.toml");
+  if (asked && !is_run) return options.resume;
   return record.continues() ? pointed_checkpoint(record.folder(), "latest")
                             : std::filesystem::path();
 }
@@ -186,6 +190,7 @@ int report_error(std::string_view program, std::string_view message, ExitCode co
 
 int run_program(std::string_view program, int argc, const char* const* argv) {
   try {
+    prepare_process();
     const Command command = parse_command_line(program, argc, argv);
     if (command.verb != Verb::print && command.settings().run.threads > 0) {
       set_threads(static_cast<int>(command.settings().run.threads));

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "core/atomic_folder.h"
 #include "core/files.h"
 #include "eval/recall.h"
 #include "models/mamba.h"
@@ -44,7 +45,9 @@ class Loop {
     if (!resume.empty()) {
       state_ = load_checkpoint(resume, model_, optimizer_);
       saved_step_ = state_.step;
+      point_at_best();
     }
+    remove_leftovers(context_.record.folder());
     context_.record.rewind(state_.step);
     if (settings_.eval.interval == 0) {
       eval_interval_ = std::min(total_, std::max<std::int64_t>(1, loader_.steps_per_epoch()));
@@ -71,7 +74,10 @@ class Loop {
     const GlobalBatch batch = loader_.at(state_.step);
     const StepResult result = forward_backward(model_, batch);
     const double norm = optimizer_.gradient_norm();
-    if (!std::isfinite(result.loss) || !std::isfinite(norm)) stop_diverged(batch, result, norm);
+    if (!std::isfinite(result.loss) || !std::isfinite(norm)) {
+      stop_diverged(state_.step + 1, batch,
+                    fmt::format("loss {}, gradient norm {}", result.loss, norm));
+    }
     const double lr = learning_rate(settings_.train, state_.step, total_);
     optimizer_.step(lr, norm);
     state_.step++;
@@ -92,31 +98,38 @@ class Loop {
 
   void after_step(Progress& progress) {
     const bool last = state_.step == total_;
-    if (state_.step % eval_interval_ == 0 || last) validate(progress);
+    const bool best = (state_.step % eval_interval_ == 0 || last) && validate(progress);
     metrics_.seconds = state_.seconds;
     metrics_.memory_bytes = arena(model_.parameters->device()).peak_bytes();
     metrics_.train_accuracy = accuracy_;
+    // Before the checkpoint: a run that is killed in between writes the line again, and none is lost.
     if (state_.step == 1 || state_.step % settings_.log.interval == 0 || last ||
         metrics_.valid_accuracy) {
       context_.record.append(metrics_);
     }
-    if (state_.step % save_interval_ == 0 || last) save();
+    if (best || state_.step % save_interval_ == 0 || last) save();
+    if (best) write_pointer(folder() / "best", checkpoint_name(state_.step));
     if (CatchInterrupts::requested() && !last) {
       save();
       progress.finish();
       fail(ExitCode::interrupted,
            "interrupted at step {} of {}; a checkpoint is in {}. The same command goes on from "
            "there.",
-           state_.step, total_, (context_.record.folder() / checkpoint_name(state_.step)).string());
+           state_.step, total_, (folder() / checkpoint_name(state_.step)).string());
     }
   }
 
-  void validate(Progress& progress) {
+  /// Whether these are the best parameters so far.
+  bool validate(Progress& progress) {
     const RecallResult result =
         evaluate_recall(model_, task_,
                         {.split = Split::valid,
                          .examples_per_cell = settings_.data.valid_examples_per_cell,
                          .micro_tokens = settings_.train.micro_tokens});
+    if (!std::isfinite(result.loss)) {
+      stop_diverged(state_.step, loader_.at(state_.step),
+                    fmt::format("validation loss {}", result.loss));
+    }
     metrics_.valid_accuracy = result.score.pair_accuracy;
     metrics_.valid_loss = result.loss;
     progress.note(fmt::format("step {}: validation pair accuracy {:.2f} %, loss {:.4f}",
@@ -126,33 +139,53 @@ class Loop {
                              ? result.score.pair_accuracy
                              : static_cast<double>(state_.step);
     // Of equals the later: it has seen more.
-    if (!state_.best_score || score >= *state_.best_score) {
-      state_.best_score = score;
-      state_.best_step = state_.step;
-      save();
-      write_pointer(context_.record.folder() / "best", checkpoint_name(state_.step));
-    }
+    if (state_.best_score && score < *state_.best_score) return false;
+    state_.best_score = score;
+    state_.best_step = state_.step;
+    return true;
   }
 
   void save() {
     if (saved_step_ == state_.step) return;
-    save_checkpoint(context_.record.folder(), model_, optimizer_, state_);
+    save_checkpoint(folder(), model_, optimizer_, state_);
+    saved_before_ = saved_step_;
     saved_step_ = state_.step;
-    prune_checkpoints(context_.record.folder(), settings_.checkpoint.keep_last);
+    prune_checkpoints(folder(), settings_.checkpoint.keep_last);
   }
 
-  [[noreturn]] void stop_diverged(const GlobalBatch& batch, const StepResult& result, double norm) {
+  /// After a resume: a process killed between a checkpoint and its pointer left `best` behind, and
+  /// one that goes on from an older checkpoint finds it ahead, or gone.
+  void point_at_best() {
+    const std::string best = checkpoint_name(state_.best_step);
+    if (state_.best_score && std::filesystem::exists(folder() / best)) {
+      write_pointer(folder() / "best", best);
+    } else {
+      state_.best_score.reset();
+    }
+  }
+
+  /// The newest checkpoint whose parameters are known to give a loss that is finite.
+  std::string last_good() const {
+    const std::int64_t step = saved_step_ == state_.step ? saved_before_ : saved_step_;
+    const std::filesystem::path path = folder() / checkpoint_name(step);
+    if (step == 0 || !std::filesystem::exists(path)) return "No good checkpoint was saved before";
+    write_pointer(folder() / "latest", checkpoint_name(step));
+    return "The last good checkpoint is " + path.string();
+  }
+
+  /// `batch` is one that shows it.
+  [[noreturn]] void stop_diverged(std::int64_t step, const GlobalBatch& batch,
+                                  const std::string& what) {
     const std::string place = first_not_finite(model_, batch);
-    const auto good = pointed_checkpoint(context_.record.folder(), "latest");
     fail(ExitCode::diverged,
-         "training diverged at step {}: loss {}, gradient norm {}; {}. {}. A lower --lr or "
-         "--grad-clip often helps",
-         state_.step + 1, result.loss, norm,
+         "training diverged at step {}: {}; {}. {}. A lower --lr or --grad-clip often helps", step,
+         what,
          place.empty() ? "no single operation made a value that is not finite"
                        : "the first value that is not finite comes from " + place,
-         good.empty() ? "No checkpoint was saved before"
-                      : "The last good checkpoint is " + good.string());
+         last_good());
   }
+
+  const std::filesystem::path& folder() const { return context_.record.folder(); }
 
   const TrainingContext& context_;
   const Settings& settings_;
@@ -164,7 +197,8 @@ class Loop {
   TrainState state_;
   StepMetrics metrics_;
   double accuracy_ = 0;
-  std::int64_t eval_interval_ = 1, save_interval_ = 1, saved_step_ = 0;
+  std::int64_t eval_interval_ = 1, save_interval_ = 1;
+  std::int64_t saved_step_ = 0, saved_before_ = 0;  // 0: none
 };
 
 }  // namespace
