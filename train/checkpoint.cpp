@@ -75,8 +75,8 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
 
-/// Copies the tensors of `file` into `targets`, all or nothing.
-void load_into(const SafetensorsFile& file, const std::vector<NamedTensor>& targets) {
+/// Names and shapes must be the same on both sides.
+void compare(const SafetensorsFile& file, const std::vector<NamedTensor>& targets) {
   std::vector<std::string> problems;
   std::set<std::string_view> wanted;
   for (const NamedTensor& target : targets) {
@@ -94,14 +94,18 @@ void load_into(const SafetensorsFile& file, const std::vector<NamedTensor>& targ
   for (const StoredTensor& stored : file.tensors()) {
     if (!wanted.contains(stored.name)) problems.push_back(fmt::format("extra {}", stored.name));
   }
-  if (!problems.empty()) {
-    constexpr std::size_t kShown = 12;
-    const std::size_t shown = std::min(kShown, problems.size());
-    const std::vector<std::string> first(problems.begin(),
-                                         problems.begin() + static_cast<std::ptrdiff_t>(shown));
-    fail(ExitCode::data, "{} is of another model: {}{}", file.path(), fmt::join(first, "; "),
-         problems.size() > shown ? fmt::format("; and {} more", problems.size() - shown) : "");
-  }
+  if (problems.empty()) return;
+  constexpr std::size_t kShown = 12;
+  const std::size_t shown = std::min(kShown, problems.size());
+  const std::vector<std::string> first(problems.begin(),
+                                       problems.begin() + static_cast<std::ptrdiff_t>(shown));
+  fail(ExitCode::data, "{} is of another model: {}{}", file.path(), fmt::join(first, "; "),
+       problems.size() > shown ? fmt::format("; and {} more", problems.size() - shown) : "");
+}
+
+/// Copies the tensors of `file` into `targets`, all or nothing.
+void load_into(const SafetensorsFile& file, const std::vector<NamedTensor>& targets) {
+  compare(file, targets);
   for (const NamedTensor& target : targets) {
     const Tensor loaded = file.load(target.name).to(target.tensor.dtype());
     std::memcpy(target.tensor.ptr(), loaded.ptr(), static_cast<std::size_t>(loaded.bytes()));
@@ -179,6 +183,11 @@ Json checkpoint_config(const fs::path& checkpoint) {
   require(fs::exists(checkpoint / kConfigFile), ExitCode::data,
           "'{}' is no checkpoint: it has no config.json", checkpoint.string());
   return read_json(checkpoint / kConfigFile);
+}
+
+void compare_parameters(const fs::path& checkpoint, const Model& model) {
+  compare(SafetensorsFile(checkpoint / kModelFile),
+          slices(*model.parameters, model.parameters->values(), ""));
 }
 
 void load_parameters(const fs::path& checkpoint, const Model& model) {

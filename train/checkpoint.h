@@ -49,6 +49,10 @@ std::filesystem::path pointed_checkpoint(const std::filesystem::path& run,
 /// Config of the model in a checkpoint. Throws Error(corrupt, storage).
 Json checkpoint_config(const std::filesystem::path& checkpoint);
 
+/// Throws what load_parameters does for names and shapes, from the file's header alone: with a model
+/// on the meta device, no config.json costs memory that its weights do not fill.
+void compare_parameters(const std::filesystem::path& checkpoint, const Model& model);
+
 /// Loads the parameters into `model`: names and shapes must match both ways, or one Error(data) lists
 /// everything that is missing, extra or of another shape. Files are checked against the manifest.
 void load_parameters(const std::filesystem::path& checkpoint, const Model& model);

@@ -105,9 +105,10 @@ void run_train(const Command& command) {
     return;
   }
   const Device device = device_of(settings);
+  // What the settings cannot give is refused before anything is written.
+  const std::int64_t steps = total_steps(settings, loader_of(settings));
   const Model model = model_of(settings, device);
   RunRecord record(command.resolved, command.train);
-  const std::int64_t steps = total_steps(settings, loader_of(settings));
   std::fputs(header(settings, model, steps, record.folder()).c_str(), stderr);
   const std::filesystem::path resume = resume_point(command.train, record);
   if (!resume.empty()) {
@@ -149,7 +150,10 @@ std::filesystem::path checkpoint_of(const Weights& weights) {
 
 Model loaded_model(const Settings& settings, const Weights& weights) {
   const std::filesystem::path checkpoint = checkpoint_of(weights);
-  Model model = make_model(checkpoint_config(checkpoint), device_of(settings), settings.run.dtype);
+  const Device device = device_of(settings);
+  const Json config = checkpoint_config(checkpoint);
+  compare_parameters(checkpoint, make_model(config, Device::meta, settings.run.dtype));
+  Model model = make_model(config, device, settings.run.dtype);
   load_parameters(checkpoint, model);
   return model;
 }
@@ -182,7 +186,9 @@ void run_info(const Command& command) {
 }
 
 int report_error(std::string_view program, std::string_view message, ExitCode code) {
-  std::fputs(fmt::format("{}: {}\n", program, message).c_str(), stderr);
+  const bool named = message.starts_with(program);  // "mamba train: there is no option ..."
+  const std::string prefix = named ? "" : fmt::format("{}: ", program);
+  std::fputs(fmt::format("{}{}\n", prefix, message).c_str(), stderr);
   return static_cast<int>(code);
 }
 
