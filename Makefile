@@ -35,7 +35,7 @@ test: ## runs every test; the last line counts them           | make test
 	@$(BUILD) release
 	@bash cmake/run_tests.sh build
 
-bench: ## measures every op against this machine's limits     | make bench ARGS="--filter scan"
+bench: ## measures every op against this machine's limits     | make bench ARGS="--only scan"
 	@$(BUILD) --quiet release farsight_bench
 	@build/bin/farsight_bench $(ARGS)
 

@@ -1,0 +1,26 @@
+// Time of a whole training step: batch, forward, backward, clip, AdamW, as train/trainer.cpp does
+// them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "bench/measurement.h"
+
+namespace farsight::bench {
+
+struct TrainingTimes {
+  double step_ms = 0;
+  double tokens_per_s = 0;      ///< tokens of a step over its time
+  double gflop_per_s = 0;       ///< needed ones: forward and backward, head at labelled positions
+  std::int64_t batch_size = 0;  ///< examples of a step
+  double tokens = 0;            ///< of a step; batches differ in their mix of lengths
+  std::size_t runs = 0;
+};
+
+/// The first steps of `model` under `preset`, in f32, all medians. The lengths in a batch vary from
+/// step to step, and so does the time.
+TrainingTimes time_training(const std::string& model, const std::string& preset,
+                            const Effort& effort);
+
+}  // namespace farsight::bench
