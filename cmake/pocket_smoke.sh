@@ -8,7 +8,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 bin=${1:-build/bin}
 threshold=${THRESHOLD:-60}
-steps=${STEPS:-2500}  # of the preset's 6000: about a minute on two cores
+steps=${STEPS:-2500}  # of the preset's 8000: about a minute on two cores
 
 if [[ ! -x "$bin/mamba" ]]; then
   echo "skipped pocket training: $bin/mamba does not exist"

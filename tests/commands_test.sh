@@ -2,6 +2,7 @@
 # The developer commands: what make passes on, what they print, how they fail.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
+unset TASK MODEL PRESET DEVICE SEED OUT ARGS RUN  # make would take them from the environment
 
 passed=0
 failed=0

@@ -162,7 +162,8 @@ TEST_CASE("resolve: what does not fit together is refused with its reason") {
   CHECK(mentions(refusal({assign("data.lengths", "4"), assign("data.pairs", "2")}, ExitCode::data),
                  "4"));
   CHECK(mentions(refusal({assign("data.vocabulary", "8")}, ExitCode::data), "vocabulary"));
-  CHECK(mentions(refusal({assign("model.vocab_size", "400")}, ExitCode::data),
+  CHECK(mentions(refusal({assign("data.vocabulary", "492"), assign("model.vocab_size", "400")},
+                         ExitCode::data),
                  "model.vocab_size must be at least 512"));
   CHECK(
       mentions(refusal({assign("train.steps", "0"), assign("train.epochs", "0")}, ExitCode::usage),
