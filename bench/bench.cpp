@@ -21,7 +21,7 @@ namespace {
 
 constexpr const char* kUsage =
     "usage: farsight_bench [options]\n"
-    "  --only TEXT    only lines whose name contains TEXT: scan, linear, training, tiny ...\n"
+    "  --only TEXT    only lines whose name and sizes contain TEXT: scan, tiny, N=64 ...\n"
     "  --quick        few runs a line: a rough number in seconds\n"
     "  --json FILE    appends every line to FILE as JSON\n"
     "  --note TEXT    written into these lines\n"
@@ -98,11 +98,15 @@ std::vector<TrainingRun> training_runs(const Options& options) {
   return runs;
 }
 
-/// The tables with sizes to time.
+/// The tables, with the sizes to time.
 std::vector<OpCase> operations(const Options& options) {
   std::vector<OpCase> cases = op_cases();
-  std::erase_if(cases,
-                [&](const OpCase& c) { return c.bench.empty() || !wanted(options, c.name); });
+  for (OpCase& c : cases) {
+    std::erase_if(c.bench, [&](const Sizes& sizes) {
+      return !wanted(options, fmt::format("{} {}", c.name, sizes_text(c, sizes)));
+    });
+  }
+  std::erase_if(cases, [](const OpCase& c) { return c.bench.empty(); });
   return cases;
 }
 
@@ -148,7 +152,8 @@ void run(const Options& options, const std::string& command) {
   const std::vector<OpCase> cases = operations(options);
   const std::vector<TrainingRun> runs = training_runs(options);
   require(!cases.empty() || !runs.empty(), ExitCode::usage,
-          "--only: no line's name contains '{}'; without it all are measured", options.only);
+          "--only: no line has '{}' in its name or sizes; without it all are measured",
+          options.only);
   JsonLines json(options.json);
   if (options.threads > 0) set_threads(options.threads);
   const Effort effort = options.quick ? Effort{.seconds = 0, .least_runs = 2} : Effort{};

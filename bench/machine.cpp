@@ -1,8 +1,10 @@
 #include "bench/machine.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
-#include <cstdlib>
+#include <algorithm>
 #include <cstring>
 #include <ctime>
 #include <fstream>
@@ -78,20 +80,47 @@ double sgemm_gflop_per_s(const Effort& effort) {
   return median(rates);
 }
 
+double seconds_of(const timeval& time) {
+  return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+}
+
+/// Seconds of processor time that all others have used since the machine started.
+double used_by_others() {
+  std::ifstream file("/proc/stat");
+  std::string label;
+  double user = 0, nice = 0, system = 0, idle = 0, waiting = 0, interrupts = 0, soft = 0,
+         stolen = 0;
+  file >> label >> user >> nice >> system >> idle >> waiting >> interrupts >> soft >> stolen;
+  if (!file) return 0;
+  const double busy = user + nice + system + interrupts + soft + stolen;
+  rusage own = {};
+  getrusage(RUSAGE_SELF, &own);
+  return busy / static_cast<double>(sysconf(_SC_CLK_TCK)) - seconds_of(own.ru_utime) -
+         seconds_of(own.ru_stime);
+}
+
 }  // namespace
 
+OtherPrograms::OtherPrograms() : start_(seconds_now()), busy_(used_by_others()) {}
+
+double OtherPrograms::processors() const {
+  return std::max(0.0, (used_by_others() - busy_) / (seconds_now() - start_));
+}
+
 Machine this_machine() {
-  Machine machine{.date = utc_now(),
-                  .device = fmt::format("{}, {} processors", processor_name(),
-                                        std::thread::hardware_concurrency()),
-                  .threads = threads(),
-                  .blas = cpu::blas_description()};
-  static_cast<void>(getloadavg(&machine.load, 1));  // 0 where the system does not say
-  return machine;
+  return {.date = utc_now(),
+          .device = fmt::format("{}, {} processors", processor_name(),
+                                std::thread::hardware_concurrency()),
+          .threads = threads(),
+          .blas = cpu::blas_description()};
 }
 
 Ceilings measure_ceilings(const Effort& effort) {
-  return {.copy_gb_per_s = copy_gb_per_s(effort), .sgemm_gflop_per_s = sgemm_gflop_per_s(effort)};
+  const OtherPrograms others;
+  Ceilings ceilings{.copy_gb_per_s = copy_gb_per_s(effort),
+                    .sgemm_gflop_per_s = sgemm_gflop_per_s(effort)};
+  ceilings.others = others.processors();
+  return ceilings;
 }
 
 }  // namespace farsight::bench

@@ -12,14 +12,26 @@ struct Machine {
   std::string device;  ///< "Intel(R) Xeon(R) Processor, 2 processors"
   int threads = 0;
   std::string blas;  ///< "OpenBLAS 0.3.21, SkylakeX kernels"
-  double load = 0;   ///< 1-minute load average when the run began: what others were doing
 };
 Machine this_machine();
+
+/// How busy other programs, or other guests of the host, kept the processors since this was made:
+/// what a time that was taken meanwhile is worth.
+class OtherPrograms {
+ public:
+  OtherPrograms();
+  /// In processors: 0.5 is half of one. 0 where the system does not say (/proc/stat).
+  double processors() const;
+
+ private:
+  double start_, busy_;
+};
 
 /// Rates of this machine with all threads(), measured now.
 struct Ceilings {
   double copy_gb_per_s = 0;      ///< read and written bytes of memcpy between two large arrays
   double sgemm_gflop_per_s = 0;  ///< 2048 x 2048 x 2048, by ops/gemm.h
+  double others = 0;             ///< processors that other programs used meanwhile
 };
 Ceilings measure_ceilings(const Effort& effort);
 

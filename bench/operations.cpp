@@ -4,6 +4,7 @@
 
 #include "autograd/gradcheck.h"
 #include "autograd/tape.h"
+#include "bench/machine.h"
 
 namespace farsight::bench {
 namespace {
@@ -77,6 +78,7 @@ OperationTimes time_operation(const OpCase& operation, const Sizes& sizes, const
   const std::vector<Tensors> copies = rotated_inputs(operation, sizes);
   const Tensors cotangents = cotangents_of(operation, copies.front());
   time_once(operation, copies.back(), cotangents);
+  const OtherPrograms others;
   std::vector<double> forward, backward;
   for (Repetition again(effort); again.wanted();) {
     const Tensors& inputs = copies[forward.size() % copies.size()];
@@ -84,7 +86,10 @@ OperationTimes time_operation(const OpCase& operation, const Sizes& sizes, const
     forward.push_back(1e3 * seconds.forward);
     backward.push_back(1e3 * seconds.backward);
   }
-  return {.forward_ms = median(forward), .backward_ms = median(backward), .runs = forward.size()};
+  return {.forward_ms = median(forward),
+          .backward_ms = median(backward),
+          .runs = forward.size(),
+          .others = others.processors()};
 }
 
 }  // namespace farsight::bench

@@ -12,6 +12,7 @@ struct OperationTimes {
   double forward_ms = 0;   ///< recorded on a tape, as in training: with what it keeps for backward
   double backward_ms = 0;  ///< through the tape, from a random cotangent of every output
   std::size_t runs = 0;
+  double others = 0;  ///< processors that other programs used meanwhile
 };
 
 /// One line of the table in f32. Runs take turns with several copies of the inputs, of 64 MiB

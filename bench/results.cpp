@@ -61,7 +61,6 @@ Json line_of(const Context& context, std::string_view name) {
   Json line = Json::object({{"date", context.machine.date},
                             {"device", context.machine.device},
                             {"threads", context.machine.threads},
-                            {"load", context.machine.load},
                             {"program", fmt::format("farsight {}", build.version)},
                             {"commit", build.commit},
                             {"build", fmt::format("{}, {}", build.build_type, build.cpu_level)},
@@ -96,15 +95,15 @@ void JsonLines::append(const Json& line) {
 std::string heading(const Context& context) {
   const Machine& machine = context.machine;
   return fmt::format(
-      "farsight_bench {}\n{}, {} {}, {}, load {:.1f}\n"
+      "farsight_bench {}\n{}, {} {}, {}\n"
       "ceilings: copy {:.1f} GB/s (read + written), sgemm {:.1f} GFLOP/s\n",
       version_line(), machine.device, machine.threads, machine.threads == 1 ? "thread" : "threads",
-      machine.blas, machine.load, context.ceilings.copy_gb_per_s,
-      context.ceilings.sgemm_gflop_per_s);
+      machine.blas, context.ceilings.copy_gb_per_s, context.ceilings.sgemm_gflop_per_s);
 }
 
 Json ceilings_json(const Context& context) {
   Json line = line_of(context, "ceilings");
+  line["others"] = context.ceilings.others;
   line["gb_per_s"] = context.ceilings.copy_gb_per_s;
   line["gflop_per_s"] = context.ceilings.sgemm_gflop_per_s;
   return line;
@@ -120,7 +119,7 @@ std::string sizes_text(const OpCase& operation, const Sizes& sizes) {
 
 std::string operation_columns(const NameWidths& widths) {
   return row(widths, "operation", "sizes",
-             {"forward ms", "backward ms", "GB/s", "% of copy", "GFLOP/s", "% of sgemm"});
+             {"forward ms", "backward ms", "GB/s", "% of copy", "GFLOP/s", "% of sgemm", "others"});
 }
 
 std::string operation_row(const Context& context, const NameWidths& widths, const OpCase& operation,
@@ -130,7 +129,8 @@ std::string operation_row(const Context& context, const NameWidths& widths, cons
       widths, operation.name, sizes_text(operation, sizes),
       {milliseconds(times.forward_ms), milliseconds(times.backward_ms), cell(rates.gb_per_s, 1),
        cell(percent(rates.gb_per_s, context.ceilings.copy_gb_per_s), 0), cell(rates.gflop_per_s, 1),
-       cell(percent(rates.gflop_per_s, context.ceilings.sgemm_gflop_per_s), 0)});
+       cell(percent(rates.gflop_per_s, context.ceilings.sgemm_gflop_per_s), 0),
+       fmt::format("{:.1f}", times.others)});
 }
 
 Json operation_json(const Context& context, const OpCase& operation, const Sizes& sizes,
@@ -144,6 +144,7 @@ Json operation_json(const Context& context, const OpCase& operation, const Sizes
   line["sizes"] = named;
   line["dtype"] = "f32";
   line["runs"] = times.runs;
+  line["others"] = times.others;
   line["forward_ms"] = times.forward_ms;
   line["backward_ms"] = times.backward_ms;
   add_rate(line, "gb_per_s", rates.gb_per_s, "copy", context.ceilings.copy_gb_per_s);
@@ -152,8 +153,9 @@ Json operation_json(const Context& context, const OpCase& operation, const Sizes
 }
 
 std::string training_columns(std::size_t name_width) {
-  return training_line(name_width, "training step",
-                       {"examples", "tokens", "step ms", "tokens/s", "GFLOP/s", "% of sgemm"});
+  return training_line(
+      name_width, "training step",
+      {"examples", "tokens", "step ms", "tokens/s", "GFLOP/s", "% of sgemm", "others"});
 }
 
 std::string training_row(const Context& context, std::size_t name_width, const std::string& name,
@@ -162,7 +164,8 @@ std::string training_row(const Context& context, std::size_t name_width, const s
                        {fmt::format("{}", times.batch_size), fmt::format("{:.0f}", times.tokens),
                         milliseconds(times.step_ms), fmt::format("{:.0f}", times.tokens_per_s),
                         cell(times.gflop_per_s, 1),
-                        cell(percent(times.gflop_per_s, context.ceilings.sgemm_gflop_per_s), 0)});
+                        cell(percent(times.gflop_per_s, context.ceilings.sgemm_gflop_per_s), 0),
+                        fmt::format("{:.1f}", times.others)});
 }
 
 Json training_json(const Context& context, const std::string& name, const TrainingTimes& times) {
@@ -170,6 +173,7 @@ Json training_json(const Context& context, const std::string& name, const Traini
   line["sizes"] = Json::object({{"examples", times.batch_size}, {"tokens", times.tokens}});
   line["dtype"] = "f32";
   line["runs"] = times.runs;
+  line["others"] = times.others;
   line["step_ms"] = times.step_ms;
   line["tokens_per_s"] = times.tokens_per_s;
   add_rate(line, "gflop_per_s", times.gflop_per_s, "sgemm", context.ceilings.sgemm_gflop_per_s);

@@ -15,7 +15,7 @@ namespace farsight::bench {
 struct Context {
   Machine machine;
   Ceilings ceilings;
-  std::string command;  ///< as typed
+  std::string command;  ///< its words, joined
   std::string note;     ///< of the person who measured; may be empty
 };
 

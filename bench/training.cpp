@@ -1,5 +1,6 @@
 #include "bench/training.h"
 
+#include "bench/machine.h"
 #include "models/mamba.h"
 #include "train/optimizer.h"
 #include "train/resolve.h"
@@ -27,6 +28,7 @@ TrainingTimes time_training(const std::string& model_name, const std::string& pr
   };
   step();
   const ForwardFlops flops = mamba_flops(MambaConfig::from_json(model.config));
+  const OtherPrograms others;
   std::vector<double> ms, tokens, token_rates, flop_rates;
   for (Repetition again(effort); again.wanted();) {
     const double start = seconds_now();
@@ -44,7 +46,8 @@ TrainingTimes time_training(const std::string& model_name, const std::string& pr
           .gflop_per_s = median(flop_rates),
           .batch_size = settings.train.batch_size,
           .tokens = median(tokens),
-          .runs = ms.size()};
+          .runs = ms.size(),
+          .others = others.processors()};
 }
 
 }  // namespace farsight::bench

@@ -16,6 +16,7 @@ struct TrainingTimes {
   std::int64_t batch_size = 0;  ///< examples of a step
   double tokens = 0;            ///< of a step; batches differ in their mix of lengths
   std::size_t runs = 0;
+  double others = 0;  ///< processors that other programs used meanwhile
 };
 
 /// The first steps of `model` under `preset`, in f32, all medians. The lengths in a batch vary from

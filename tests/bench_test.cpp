@@ -74,6 +74,7 @@ TEST_CASE("bench: a quick run of one operation prints its table and appends JSON
     }
     CHECK(line.at("threads").as_int() == 2);
     CHECK(line.at("note").as_string() == "two words");
+    CHECK(line.at("others").as_double() >= 0);
     CHECK(line.at("gb_per_s").as_double() > 0);
     if (line.at("name").as_string() == "ceilings") {
       CHECK(line.at("gflop_per_s").as_double() > 0);

@@ -16,6 +16,7 @@ import datetime
 import json
 import os
 import pathlib
+import shlex
 import statistics
 import subprocess
 import sys
@@ -164,6 +165,24 @@ def measure_training(name, runs, micro_tokens):
     }
 
 
+class OtherPrograms:
+    """Processors that other programs keep busy since this was made (Linux)."""
+
+    def __init__(self):
+        self.start, self.busy = time.time(), self.used()
+
+    @staticmethod
+    def used():
+        user, nice, system, _, _, *interrupts_stolen = map(
+            int, pathlib.Path("/proc/stat").read_text().split()[1:9]
+        )
+        busy = user + nice + system + sum(interrupts_stolen)
+        return busy / os.sysconf("SC_CLK_TCK") - time.process_time()
+
+    def processors(self):
+        return max(0.0, (self.used() - self.busy) / (time.time() - self.start))
+
+
 def device():
     lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -176,9 +195,13 @@ def commit():
     return found.stdout.strip() or "unknown"
 
 
-def main():
+def sizes_text(sizes):
+    return " ".join(f"{name}={size:g}" for name, size in sizes.items())
+
+
+def parse_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="only lines whose name contains this")
+    parser.add_argument("--only", default="", help="only lines whose name and sizes contain this")
     parser.add_argument("--quick", action="store_true", help="one run a line")
     parser.add_argument("--json", help="append the lines to this file")
     parser.add_argument("--note", help="written into these lines")
@@ -189,45 +212,49 @@ def main():
         default=4096,
         help="most tokens at once in a training step: it keeps some 40 times what we keep",
     )
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(42)
-    runs = 1 if options.quick else 5
+    return parser.parse_args()
 
+
+def lines(options):
+    """Name, program and measurement of every line that is wanted."""
     import transformers
 
-    scan_program = f"torch {torch.__version__}"
-    model_program = f"transformers {transformers.__version__}, {scan_program}"
-    jobs = [
-        ("selective_scan, z", scan_program, lambda s=s: measure_scan(s, runs)) for s in SCAN_SIZES
-    ] + [
-        (
-            f"training step, mamba, {name}",
-            model_program,
-            lambda name=name: measure_training(name, runs, options.micro_tokens),
-        )
-        for name in ("pocket", "tiny")
-    ]
+    runs = 1 if options.quick else 5
+    torch_program = f"torch {torch.__version__}"
+    for sizes in SCAN_SIZES:
+        name = "selective_scan, z"
+        if options.only in f"{name} {sizes_text(dict(zip('BTDN', sizes)))}":
+            yield name, torch_program, lambda: measure_scan(sizes, runs)
+    for preset in ("pocket", "tiny"):
+        name = f"training step, mamba, {preset}"
+        if options.only in name:
+            program = f"transformers {transformers.__version__}, {torch_program}"
+            yield name, program, lambda: measure_training(preset, runs, options.micro_tokens)
+
+
+def main():
+    options = parse_options()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(42)
     shared = {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "device": device(),
         "threads": options.threads,
-        "load": os.getloadavg()[0],
         "commit": commit(),
-        "command": " ".join(["python3", *sys.argv]),
+        "command": shlex.join(["python3", *sys.argv]),
     }
     if options.note:
         shared["note"] = options.note
-    for name, program, measure in jobs:
-        if options.only not in name:
-            continue
-        line = {**shared, "program": program, "name": name, **measure()}
-        sizes = " ".join(f"{k}={v:g}" for k, v in line["sizes"].items())
+    for name, program, measure in lines(options):
+        others = OtherPrograms()
+        times = measure()
+        line = {**shared, "program": program, "name": name, "others": others.processors(), **times}
         if "step_ms" in line:
             numbers = f"{line['step_ms']:.1f} ms a step, {line['tokens_per_s']:.0f} tokens/s"
         else:
             numbers = f"forward {line['forward_ms']:.2f} ms, backward {line['backward_ms']:.2f} ms"
-        print(f"{name:<28} {sizes:<28} {numbers}", flush=True)
+        sizes = sizes_text(line["sizes"])
+        print(f"{name:<28}  {sizes:<24}  {numbers}, others {line['others']:.1f}", flush=True)
         if options.json:
             with open(options.json, "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
