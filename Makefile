@@ -2,7 +2,7 @@
 # `make help` lists them.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev build train eval test bench doctor format lint size asan tsan install clean
+.PHONY: help setup setup-dev build train eval test test-gpu bench doctor format lint size asan tsan install clean
 
 PREFIX ?= /usr/local
 BUILD := bash cmake/build.sh
@@ -34,6 +34,10 @@ eval: ## evaluates a trained run, on one task or on all       | make eval RUN=ru
 test: ## runs every test; the last line counts them           | make test
 	@$(BUILD) release
 	@bash cmake/run_tests.sh build
+
+test-gpu: ## the tests of the GPU; without one they fail      | make test-gpu
+	@$(BUILD) release farsight_tests
+	@FARSIGHT_REQUIRE_GPU=1 bash cmake/run_tests.sh build -tc="gpu: *"
 
 bench: ## measures every op against this machine's limits     | make bench ARGS="--only scan"
 	@$(BUILD) --quiet release farsight_bench

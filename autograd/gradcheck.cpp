@@ -31,15 +31,17 @@ Tensor join(const std::vector<Tensor>& outputs, const std::vector<Tensor>& cotan
                std::memcpy(pass.ptr(), dy[0].ptr(), sizeof(double));
              }
              const Sink sink = slot.sink();
+             const Tensor out = sink.out.to(Device::cpu);  // itself, or a copy of the GPU's
              with_type(cotangent.dtype(), [&]<class T>() {
                const std::int64_t columns = cotangent.shape().last();
                for (std::int64_t k = 0; k < cotangent.elements(); k++) {
-                 T& to = sink.out.data<T>()[k / columns * sink.out.row_stride() + k % columns];
+                 T& to = out.data<T>()[k / columns * out.row_stride() + k % columns];
                  const T term = cotangent.data<T>()[k];
                  using A = accumulator_t<T>;
                  to = sink.add ? T(static_cast<A>(to) + static_cast<A>(term)) : term;
                }
              });
+             if (sink.out.device() != Device::cpu) sink.out.copy_from(out);
            });
     joined = next;
   }

@@ -67,8 +67,12 @@ Arena::Blocks::iterator Arena::find_free(std::int64_t bytes) {
 }
 
 void Arena::add_segment(std::int64_t bytes) {
-  const std::int64_t size = std::max(bytes, source_.segment_bytes);
+  std::int64_t size = std::max(bytes, source_.segment_bytes);
   void* memory = source_.allocate(size);
+  if (memory == nullptr && size > bytes) {
+    size = bytes;  // the last stretch of a device that is nearly full
+    memory = source_.allocate(size);
+  }
   if (memory == nullptr) return;
   std::byte* base = static_cast<std::byte*>(memory);
   segments_.emplace_back(base, size);
@@ -99,7 +103,7 @@ void* Arena::allocate(std::int64_t bytes, const char* name) {
   std::lock_guard lock(mutex_);
   check(bytes >= 0 && bytes <= kLargestBlock, "arena: a block of {} bytes was asked for by '{}'",
         bytes, name);
-  const bool guard = debug_.guard && source_.host;
+  const bool guard = debug_.guard && reachable();
   const std::int64_t size = rounded(bytes) + (guard ? 2 * kGuardBytes : 0);
   if (limit_bytes_ != 0 && in_use_bytes_ + size > limit_bytes_) {
     fail(ExitCode::memory, "{}", explain(bytes, name));
@@ -130,13 +134,11 @@ void* Arena::allocate(std::int64_t bytes, const char* name) {
   usage.peak_bytes = std::max(usage.peak_bytes, usage.now_bytes);
   usage.blocks++;
   if (usage.name.empty()) usage.name = name;
-  if (debug_.poison && source_.host) {
-    std::memset(base, kPoisonByte, static_cast<std::size_t>(size));
-  }
+  if (debug_.poison && reachable()) fill(base, kPoisonByte, size);
   if (guard) {
     const std::int64_t tail = size - kGuardBytes - bytes;  // rounding slack is guarded too
-    std::memset(base, kGuardByte, kGuardBytes);
-    std::memset(base + kGuardBytes + bytes, kGuardByte, static_cast<std::size_t>(tail));
+    fill(base, kGuardByte, kGuardBytes);
+    fill(base + kGuardBytes + bytes, kGuardByte, tail);
     return base + kGuardBytes;
   }
   return base;
@@ -176,14 +178,29 @@ void Arena::release(void* address) {
   free_.insert({at->second.bytes, at->first});
 }
 
+void Arena::fill(std::byte* address, unsigned char value, std::int64_t bytes) const {
+  if (source_.host) {
+    std::memset(address, value, static_cast<std::size_t>(bytes));
+  } else {
+    source_.fill(address, value, bytes);
+  }
+}
+
+bool Arena::holds_guard(const std::byte* address, std::int64_t bytes) const {
+  std::vector<std::byte> copy;
+  if (!source_.host) {
+    copy.resize(static_cast<std::size_t>(bytes));
+    source_.read(copy.data(), address, bytes);
+    address = copy.data();
+  }
+  return std::all_of(address, address + bytes,
+                     [](std::byte b) { return b == std::byte{kGuardByte}; });
+}
+
 void Arena::check_guard(std::byte* base, const Block& block) const {
-  const std::byte pattern{kGuardByte};
-  const std::byte* first = base + kGuardBytes;
-  const std::byte* last = first + block.wanted_bytes;
-  const bool before =
-      std::all_of(base, base + kGuardBytes, [&](std::byte b) { return b == pattern; });
-  const bool after = std::all_of(last, static_cast<const std::byte*>(base + block.bytes),
-                                 [&](std::byte b) { return b == pattern; });
+  const std::byte* last = base + kGuardBytes + block.wanted_bytes;
+  const bool before = holds_guard(base, kGuardBytes);
+  const bool after = holds_guard(last, base + block.bytes - last);
   check(before && after, "arena: something wrote {} the block '{}' of {} bytes",
         before ? "behind" : "in front of", block.name, block.wanted_bytes);
 }

@@ -29,7 +29,11 @@ struct SegmentSource {
   void* (*allocate)(std::int64_t bytes) = nullptr;
   void (*release)(void* address, std::int64_t bytes) = nullptr;
   std::int64_t segment_bytes = std::int64_t{64} << 20;  ///< asked for at least this much at a time
-  bool host = false;  ///< the CPU may touch it: guards and poison work there only
+  bool host = false;                                    ///< the CPU may touch it
+
+  // How guards and poison reach memory that the CPU may not touch; null: they do not.
+  void (*fill)(void* address, unsigned char value, std::int64_t bytes) = nullptr;
+  void (*read)(void* to, const void* address, std::int64_t bytes) = nullptr;
 };
 
 class Arena {
@@ -87,6 +91,9 @@ class Arena {
 
   Blocks::iterator find_free(std::int64_t bytes);
   void add_segment(std::int64_t bytes);
+  bool reachable() const { return source_.host || source_.fill != nullptr; }
+  void fill(std::byte* address, unsigned char value, std::int64_t bytes) const;
+  bool holds_guard(const std::byte* address, std::int64_t bytes) const;
   void check_guard(std::byte* base, const Block& block) const;
   std::string explain(std::int64_t bytes, const char* name) const;
 

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "core/device_calls.h"
 #include "core/parallel.h"
 
 namespace farsight {
@@ -72,12 +73,39 @@ Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device, const char*
 
 void Tensor::fill_zero() const {
   if (device_ == Device::meta) return;
-  check(device_ == Device::cpu, "fill_zero: the tensor is on {}", name_of(device_));
-  const std::int64_t size = size_of(dtype_);
-  for (std::int64_t row = 0, rows = dense() ? 1 : shape_.rows(); row < rows; row++) {
-    const std::int64_t count = dense() ? elements() : shape_.last();
-    std::memset(static_cast<std::byte*>(data_) + row * row_stride_ * size, 0,
-                static_cast<std::size_t>(count * size));
+  const std::int64_t rows = dense() ? 1 : shape_.rows();
+  const std::int64_t row_bytes = (dense() ? elements() : shape_.last()) * size_of(dtype_);
+  const std::int64_t stride = row_stride_ * size_of(dtype_);
+  if (device_ == Device::cuda) return device_calls().fill({data_, stride}, 0, row_bytes, rows);
+  for (std::int64_t row = 0; row < rows; row++) {
+    std::memset(static_cast<std::byte*>(data_) + row * stride, 0,
+                static_cast<std::size_t>(row_bytes));
+  }
+}
+
+void Tensor::copy_from(const Tensor& from) const {
+  check(from.shape_ == shape_ && from.dtype_ == dtype_, "copy_from: {} {} into {} {}",
+        name_of(from.dtype_), from.shape_, name_of(dtype_), shape_);
+  if (device_ == Device::meta || from.device_ == Device::meta) return;
+  const bool all_dense = dense() && from.dense();
+  const std::int64_t rows = all_dense ? 1 : shape_.rows();
+  const std::int64_t row_bytes = (all_dense ? elements() : shape_.last()) * size_of(dtype_);
+  const std::int64_t to_stride = row_stride_ * size_of(dtype_);
+  const std::int64_t from_stride = from.row_stride_ * size_of(dtype_);
+  if (device_ == Device::cuda && from.device_ == Device::cuda) {
+    return device_calls().copy({data_, to_stride}, {from.data_, from_stride}, row_bytes, rows);
+  }
+  if (device_ != from.device_) {
+    // Between the memories only dense blocks move.
+    if (!from.dense()) return copy_from(from.contiguous());
+    if (!dense()) return copy_from(from.to(device_));
+    return device_ == Device::cuda ? device_calls().upload(data_, from.data_, bytes())
+                                   : device_calls().download(data_, from.data_, bytes());
+  }
+  for (std::int64_t row = 0; row < rows; row++) {
+    std::memcpy(static_cast<std::byte*>(data_) + row * to_stride,
+                static_cast<const std::byte*>(from.data_) + row * from_stride,
+                static_cast<std::size_t>(row_bytes));
   }
 }
 
@@ -133,24 +161,27 @@ Tensor Tensor::without_bytes() const {
 
 Tensor Tensor::contiguous() const {
   if (dense()) return *this;
-  check(device_ != Device::cuda, "contiguous: copies on the CPU only, the tensor is on cuda");
   Tensor t = empty(shape_, dtype_, device_, "contiguous");
-  if (device_ == Device::meta) return t;
-  const std::int64_t size = size_of(dtype_);
-  const std::int64_t row_bytes = shape_.last() * size;
-  for (std::int64_t row = 0; row < shape_.rows(); row++) {
-    std::memcpy(static_cast<std::byte*>(t.data_) + row * row_bytes,
-                static_cast<const std::byte*>(data_) + row * row_stride_ * size,
-                static_cast<std::size_t>(row_bytes));
-  }
+  t.copy_from(*this);
+  return t;
+}
+
+Tensor Tensor::to(Device device) const {
+  if (device == device_) return *this;
+  Tensor t = empty(shape_, dtype_, device, "copied");
+  t.copy_from(*this);
   return t;
 }
 
 Tensor Tensor::to(DType dtype) const {
   Tensor t = empty(shape_, dtype, device_, "converted");
   if (device_ == Device::meta) return t;
-  check(device_ == Device::cpu, "to: converts on the CPU only, the tensor is on {}",
-        name_of(device_));
+  if (device_ == Device::cuda) {
+    const std::int64_t size = size_of(dtype_), to_size = size_of(dtype);
+    device_calls().convert({t.data_, t.row_stride_ * to_size}, dtype, {data_, row_stride_ * size},
+                           dtype_, shape_.last(), shape_.rows());
+    return t;
+  }
   with_type(dtype_, [&]<class From>() {
     with_type(dtype, [&]<class To>() {
       const std::int64_t columns = shape_.last();

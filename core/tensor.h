@@ -102,10 +102,15 @@ class Tensor {
   Tensor slice_flat(std::int64_t offset, const Shape& shape) const;
   /// Same shape, type and gradient, no bytes: names a tensor without keeping it alive.
   Tensor without_bytes() const;
-  /// Itself when dense, else a dense copy (CPU), which has no gradient: outside the tape.
+  /// Itself when dense, else a dense copy, which has no gradient: outside the tape.
   Tensor contiguous() const;
-  /// A copy (CPU) with every element converted.
+  /// A dense copy with every element converted, on the same device.
   Tensor to(DType dtype) const;
+  /// Itself when it is there already, else a dense copy without a gradient. To the CPU it waits for
+  /// everything computed before.
+  Tensor to(Device device) const;
+  /// Copies the elements of `from`: the same shape and type, whatever the strides and the devices.
+  void copy_from(const Tensor& from) const;
   void fill_zero() const;
 
   /// Where the gradient of this tensor goes; null: nobody wants one.

@@ -7,8 +7,7 @@ namespace farsight {
 
 Tensor index_tensor(const std::vector<std::int32_t>& values, const Shape& shape, Device device) {
   if (device == Device::meta) return Tensor::empty(shape, DType::i32, device, "indices");
-  check(device == Device::cpu, "index_tensor: the device is {}", name_of(device));
-  return Tensor::from(std::span<const std::int32_t>(values), shape, "indices");
+  return Tensor::from(std::span<const std::int32_t>(values), shape, "indices").to(device);
 }
 
 RecallResult evaluate_recall(const Model& model, const MqarTask& task,
@@ -33,8 +32,9 @@ RecallResult evaluate_recall(const Model& model, const MqarTask& task,
                                                model.head->operand, targets, 1.0, &predictions);
       result.tokens += static_cast<std::int64_t>(batch.tokens.size());
       if (device == Device::meta) continue;
-      metrics.add(batch, predictions.span<std::int32_t>());
-      loss_sum += loss.to(DType::f64).data<double>()[0];
+      const Tensor predicted = predictions.to(Device::cpu);
+      metrics.add(batch, predicted.span<std::int32_t>());
+      loss_sum += loss.to(Device::cpu).to(DType::f64).data<double>()[0];
       labels += batch.labels();
     }
   }

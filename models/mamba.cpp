@@ -24,18 +24,12 @@ Distribution by_fan_in(std::int64_t fan_in) {
 Tensor advance(const Tensor& before, const Tensor& x) {
   const std::int64_t B = x.dim(0), T = x.dim(1), D = x.dim(2), keep = before.dim(1);
   const Tensor after = Tensor::empty(before.shape(), before.dtype(), before.device(), "state");
-  if (x.device() == Device::meta) return after;
-  check(x.device() == Device::cpu, "mamba: the step mode runs on the CPU");
-  const std::int64_t size = size_of(x.dtype());
-  const auto row = [&](const Tensor& t, std::int64_t b, std::int64_t at, std::int64_t rows) {
-    return static_cast<std::byte*>(t.ptr()) + (b * rows + at) * t.row_stride() * size;
-  };
+  const Tensor to = after.reshape({B * keep, D}), old = before.reshape({B * keep, D});
+  const Tensor seen = x.reshape({B * T, D});
+  const std::int64_t fresh = std::min(T, keep), kept = keep - fresh;
   for (std::int64_t b = 0; b < B; b++) {
-    for (std::int64_t i = 0; i < keep; i++) {
-      const std::int64_t at = T - keep + i;  // a time within x, negative: within `before`
-      const std::byte* from = at >= 0 ? row(x, b, at, T) : row(before, b, keep + at, keep);
-      std::copy_n(from, D * size, row(after, b, i, keep));
-    }
+    to.range(b * keep, kept).copy_from(old.range(b * keep + fresh, kept));
+    to.range(b * keep + kept, fresh).copy_from(seen.range(b * T + T - fresh, fresh));
   }
   return after;
 }

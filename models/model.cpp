@@ -9,12 +9,12 @@ namespace farsight {
 namespace {
 
 /// The rows of the last position of each of B sequences of length T.
-Tensor last_rows(std::int64_t B, std::int64_t T) {
+Tensor last_rows(std::int64_t B, std::int64_t T, Device device) {
   const Tensor rows = Tensor::empty({B}, DType::i32);
   for (std::int64_t b = 0; b < B; b++) {
     rows.data<std::int32_t>()[b] = static_cast<std::int32_t>(b * T + T - 1);
   }
-  return rows;
+  return rows.to(device);
 }
 
 }  // namespace
@@ -38,7 +38,7 @@ Model make_mamba(const MambaConfig& config, Device device, DType compute) {
             const auto state = std::make_shared<MambaState>(mamba->empty_state(batch));
             return [mamba, state](const Tensor& tokens) {
               const NoTape inference;
-              const Tensor rows = last_rows(tokens.dim(0), tokens.dim(1));
+              const Tensor rows = last_rows(tokens.dim(0), tokens.dim(1), tokens.device());
               return linear(mamba->features(tokens, rows, nullptr, state.get()),
                             mamba->head().operand);
             };

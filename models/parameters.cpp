@@ -39,6 +39,19 @@ double draw(const Distribution& start, const Random4& r, std::int64_t column) {
   return 0;
 }
 
+Tensor groups_of(const std::vector<ParameterStore::Entry>& entries, std::int64_t flat) {
+  const Tensor groups = Tensor::empty({flat / kAlignElements}, DType::i32, Device::cpu, "groups");
+  std::ranges::fill(groups.span<std::int32_t>(), -1);
+  for (const ParameterStore::Entry& entry : entries) {
+    if (entry.operand_offset < 0) continue;
+    for (std::int64_t i = 0; i < aligned(entry.count); i += kAlignElements) {
+      groups.data<std::int32_t>()[(entry.offset + i) / kAlignElements] =
+          static_cast<std::int32_t>((entry.operand_offset + i) / kAlignElements);
+    }
+  }
+  return groups;
+}
+
 }  // namespace
 
 void fill(const Tensor& out, const Distribution& start, std::uint64_t seed,
@@ -75,7 +88,10 @@ ParameterStore::ParameterStore(const std::function<void(const ParameterVisitor&)
   });
   values_ = Tensor::zeros({flat}, master, device, "parameters");
   gradients_ = Tensor::zeros({flat}, master, device, "gradients");
-  if (copies > 0) operands_ = Tensor::zeros({copies}, compute, device, "parameters.bf16");
+  if (copies > 0) {
+    operands_ = Tensor::zeros({copies}, compute, device, "parameters.bf16");
+    operand_groups_ = groups_of(entries_, flat).to(device);
+  }
   for (const Entry& entry : entries_) {
     Parameter& p = *entry.parameter;
     p.master = values_.slice_flat(entry.offset, p.shape);
@@ -98,7 +114,15 @@ const ParameterStore::Entry* ParameterStore::find(const std::string& name) const
 void ParameterStore::initialise(std::uint64_t seed) {
   if (device_ == Device::meta) return;
   for (const Entry& entry : entries_) {
-    fill(entry.parameter->master, entry.parameter->start, seed, entry.name);
+    const Tensor& master = entry.parameter->master;
+    if (device_ == Device::cpu) {
+      fill(master, entry.parameter->start, seed, entry.name);
+      continue;
+    }
+    // The same numbers on every device: made on the CPU.
+    const Tensor made = Tensor::empty(master.shape(), master.dtype(), Device::cpu, "initial");
+    fill(made, entry.parameter->start, seed, entry.name);
+    master.copy_from(made);
   }
   refresh_operands();
 }
@@ -107,6 +131,10 @@ void ParameterStore::refresh_operands() {
   if (!operands_ || device_ == Device::meta) return;
   for (const Entry& entry : entries_) {
     if (entry.operand_offset < 0) continue;
+    if (device_ == Device::cuda) {
+      entry.parameter->operand.copy_from(entry.parameter->master.to(compute_));
+      continue;
+    }
     const float* from = entry.parameter->master.data<float>();
     bf16* to = entry.parameter->operand.data<bf16>();
     parallel_blocks(entry.count, 65536, [&](std::int64_t begin, std::int64_t end) {

@@ -84,6 +84,11 @@ class ParameterStore {
 
   const Tensor& values() const { return values_; }
   const Tensor& gradients() const { return gradients_; }
+  /// The bf16 copies, flat; empty in f32 and f64.
+  const Tensor& operands() const { return operands_; }
+  /// Which 16 operands are the copy of 16 values, -1 for none: [flat_count / 16] i32; empty when
+  /// there are no copies.
+  const Tensor& operand_groups() const { return operand_groups_; }
 
   void initialise(std::uint64_t seed);
   /// Makes the bf16 copies current; nothing to do in f32 and f64. Call after values change.
@@ -98,10 +103,10 @@ class ParameterStore {
   std::int64_t count_ = 0;
   Device device_;
   DType compute_;
-  Tensor values_, gradients_, operands_;
+  Tensor values_, gradients_, operands_, operand_groups_;
 };
 
-/// Fills `out` (f32 or f64) as `start` says; exposed for tests.
+/// Fills `out` (f32 or f64, dense, on the CPU) as `start` says; exposed for tests.
 void fill(const Tensor& out, const Distribution& start, std::uint64_t seed,
           const std::string& name);
 

@@ -74,6 +74,13 @@ void step(const AdamWArgs& a) {
       store_lanes(m + i, mean, count);
       store_lanes(v + i, square, count);
       store_lanes(p + i, value, count);
+      if (a.operands == nullptr) continue;
+      const std::int64_t group = a.operand_groups[i / AdamWArgs::kDecayGroup];
+      if (group < 0) continue;
+      const std::int64_t at = group * AdamWArgs::kDecayGroup + i % AdamWArgs::kDecayGroup;
+      for (int lane = 0; lane < count; lane++) {
+        static_cast<bf16*>(a.operands)[at + lane] = bf16(static_cast<float>(value[lane]));
+      }
     }
   });
 }

@@ -7,6 +7,7 @@
 //   m = beta1 m + (1 - beta1) g'        v = beta2 v + (1 - beta2) g'^2
 //   p -= lr sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + eps)
 //   p -= lr weight_decay p              decoupled, after the step; where `decays` says so
+// and the bf16 copy of p is made in the same pass, where `operand_groups` names one.
 // Everything is f32 (f64 for models computed in f64).
 #pragma once
 
@@ -15,8 +16,11 @@
 namespace farsight {
 
 struct GradientNormArgs {
+  static constexpr int kShares = 1024;
+
   const void* g = nullptr;
-  double* norm = nullptr;
+  double* norm = nullptr;    // on the device, as all the rest
+  double* shares = nullptr;  // [kShares]: workspace of the CUDA kernel
   std::int64_t count = 0;
   DType type = DType::f32;
 };
@@ -28,6 +32,9 @@ struct AdamWArgs {
   void *p = nullptr, *m = nullptr, *v = nullptr;
   const void* g = nullptr;
   const std::int32_t* decays = nullptr;  // [count / 16], 0 or 1; null: every element decays
+  void* operands = nullptr;              // bf16 copies; null: there are none
+  // [count / 16]: which group of 16 operands is the copy; negative: there is none
+  const std::int32_t* operand_groups = nullptr;
   std::int64_t count = 0;
   std::int64_t t = 1;
   double lr = 0, beta1 = 0.9, beta2 = 0.95, eps = 1e-6, weight_decay = 0;

@@ -10,6 +10,14 @@ namespace {
 constexpr std::int64_t kShares = 8;  // of the batch, for dw and dbias: fixed, so the sum's order is
 constexpr std::int64_t kLongKernel = 8;  // from here on m is kept rather than computed again
 
+/// Shares of the batch, or on the GPU of the tiles of time, for dw.
+std::int64_t shares_for(std::int64_t B, std::int64_t T, std::int64_t K, Device device) {
+  if (device != Device::cuda) return std::min(kShares, B);
+  constexpr std::int64_t kTileSteps = 32, kTilesEach = 8, kMostShort = 256, kMostLong = 32;
+  const std::int64_t tiles = B * ((T + kTileSteps - 1) / kTileSteps);
+  return std::min(K <= kLongKernel ? kMostShort : kMostLong, (tiles + kTilesEach - 1) / kTilesEach);
+}
+
 void check_shapes(const Tensor& x, const Tensor& w, const Tensor& bias, std::int64_t K,
                   const Conv1dOptions& options) {
   check(x.shape().n == 3, "causal_conv1d: x must be [B, T, D], got {}", x.shape());
@@ -59,7 +67,7 @@ Tensor causal_conv1d(const Tensor& x, const Tensor& w, const Tensor& bias,
                      .T = x.dim(1),
                      .D = x.dim(2),
                      .K = K,
-                     .shares = std::min(kShares, x.dim(0)),
+                     .shares = shares_for(x.dim(0), x.dim(1), K, device),
                      .x_stride = x.row_stride(),
                      .type = x.dtype()};
   FARSIGHT_LAUNCH(causal_conv1d_forward, device, a);

@@ -21,10 +21,15 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor* bias) {
           name_of(bias->dtype()));
   }
   Tensor y = Tensor::empty(x.shape().with_last(w.dim(0)), x.dtype(), x.device(), "linear.y");
+  Tensor wide;  // a sum with a bias is rounded once, after the bias
+  if (bias != nullptr && x.device() == Device::cuda && x.dtype() == DType::bf16) {
+    wide = Tensor::empty(y.shape(), DType::f32, x.device(), "linear.wide");
+  }
   const LinearArgs a{.x = x.ptr(),
                      .w = w.ptr(),
                      .bias = bias ? bias->ptr() : nullptr,
                      .y = y.ptr(),
+                     .wide = static_cast<float*>(wide.ptr()),
                      .rows = x.shape().rows(),
                      .K = K,
                      .N = w.dim(0),

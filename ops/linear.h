@@ -16,6 +16,7 @@ struct LinearArgs {
   const void *x = nullptr, *w = nullptr, *bias = nullptr, *dy = nullptr;
   void *y = nullptr, *dx = nullptr, *dw = nullptr,
        *dbias = nullptr;  // a null gradient is not wanted
+  float* wide = nullptr;  // [rows, N]: workspace of the CUDA kernel for bf16 with a bias
   bool dx_add = false, dw_add = false, dbias_add = false;
   std::int64_t rows = 0, K = 0, N = 0;
   std::int64_t x_stride = 0, dy_stride = 0, dx_stride = 0;  // elements between rows

@@ -9,7 +9,14 @@
 namespace farsight {
 namespace {
 
-constexpr std::int64_t kBlocks = 32;  // shares of dw: fixed, so that the sum's order is
+// Shares of dw: fixed, so that the sum's order is. The GPU has room for two blocks a multiprocessor.
+constexpr std::int64_t kBlocks = 32;
+constexpr std::int64_t kCudaBlocks = 264, kCudaRows = 8;
+
+std::int64_t blocks_for(std::int64_t rows, Device device) {
+  if (device == Device::cuda) return std::min(kCudaBlocks, (rows + kCudaRows - 1) / kCudaRows);
+  return std::min(kBlocks, rows);
+}
 
 Tensor normalize(const Tensor& residual, const Tensor* x, const Tensor& w, double eps, DType y_type,
                  Tensor* sum) {
@@ -39,7 +46,7 @@ Tensor normalize(const Tensor& residual, const Tensor* x, const Tensor& w, doubl
                       .scale = scale.ptr(),
                       .rows = residual.shape().rows(),
                       .D = D,
-                      .blocks = std::min<std::int64_t>(kBlocks, residual.shape().rows()),
+                      .blocks = blocks_for(residual.shape().rows(), device),
                       .eps = eps,
                       .type = y_type};
   FARSIGHT_LAUNCH(rms_norm_forward, device, a);

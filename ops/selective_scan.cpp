@@ -7,8 +7,18 @@
 namespace farsight {
 namespace {
 
-constexpr std::int64_t kGroup = 128;  // channels whose dB and dC are summed before they are stored
+constexpr std::int64_t kGroup = 128;  // see group_of
 constexpr std::int64_t kShares = 16;  // of the batch, for dA, dD and dbias
+
+/// Channels whose dB and dC are summed before they are stored. CUDA: the channels of a block, whose
+/// threads own 16 states each.
+std::int64_t group_of(Device device, std::int64_t N) {
+  std::int64_t group = kGroup;
+  for (std::int64_t states = 16; device == Device::cuda && states < N && group > 4; states *= 2) {
+    group /= 2;
+  }
+  return group;
+}
 
 struct Sizes {
   std::int64_t batch, T, channels, N;
@@ -74,7 +84,8 @@ Tensor selective_scan(const ScanInputs& in, Tensor* last_state) {
   if (last_state != nullptr) {
     last = Tensor::empty({s.batch, s.channels, s.N}, wide, device, "selective_scan.state");
   }
-  const std::int64_t chunks = (s.T + kScanChunk - 1) / kScanChunk;
+  const std::int64_t steps = device == Device::cuda ? kCudaScanChunk : kScanChunk;
+  const std::int64_t chunks = (s.T + steps - 1) / steps, group = group_of(device, s.N);
   Tensor checkpoints;
   if (records) {
     checkpoints = Tensor::empty({s.batch, chunks, s.N, s.channels}, wide, device,
@@ -103,8 +114,8 @@ Tensor selective_scan(const ScanInputs& in, Tensor* last_state) {
                    .channels = s.channels,
                    .N = s.N,
                    .chunks = chunks,
-                   .groups = (s.channels + kGroup - 1) / kGroup,
-                   .shares = std::min(kShares, s.batch),
+                   .groups = (s.channels + group - 1) / group,
+                   .shares = device == Device::cuda ? s.batch : std::min(kShares, s.batch),
                    .u_stride = u.row_stride(),
                    .delta_stride = delta.row_stride(),
                    .gate_stride = stride_of(in.gate),

@@ -14,8 +14,8 @@
 //   position: [B, T] i32, the index of a token in its own sequence: the state is zero before every
 //     position 0, so rows can be packed. Absent: a row is one sequence.
 // Any N. States, A and sums are f32 (f64); activations f32, bf16 or f64.
-// Gradients: models.md 6. Forward keeps the state every kScanChunk steps; backward rebuilds the
-// rest.
+// Gradients: models.md 6. Forward keeps the state every kScanChunk (kCudaScanChunk) steps;
+// backward rebuilds the rest.
 #pragma once
 
 #include "ops/kernel.h"
@@ -23,6 +23,8 @@
 namespace farsight {
 
 inline constexpr std::int64_t kScanChunk = 32;
+// On CUDA: as many steps as leave shared memory for three blocks of states on a multiprocessor.
+inline constexpr std::int64_t kCudaScanChunk = 13;
 
 struct ScanInputs {
   const Tensor &u, &delta, &A_log, &B, &C, &D, &bias;

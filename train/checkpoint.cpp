@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <set>
 #include <vector>
 
@@ -107,8 +106,7 @@ void compare(const SafetensorsFile& file, const std::vector<NamedTensor>& target
 void load_into(const SafetensorsFile& file, const std::vector<NamedTensor>& targets) {
   compare(file, targets);
   for (const NamedTensor& target : targets) {
-    const Tensor loaded = file.load(target.name).to(target.tensor.dtype());
-    std::memcpy(target.tensor.ptr(), loaded.ptr(), static_cast<std::size_t>(loaded.bytes()));
+    target.tensor.copy_from(file.load(target.name).to(target.tensor.dtype()));
   }
 }
 
@@ -145,12 +143,14 @@ void save_checkpoint(const fs::path& run, const Model& model, const AdamW& optim
   AtomicFolder folder(run / name);
   folder.write(kConfigFile, model.config.dump(2) + "\n");
   folder.write(kModelFile, [&](OutputFile& file) {
-    write_safetensors(file, slices(*model.parameters, model.parameters->values(), ""),
+    const Tensor values = model.parameters->values().to(Device::cpu);
+    write_safetensors(file, slices(*model.parameters, values, ""),
                       {{"format", "pt"}});  // what other loaders of Hugging Face files ask for
   });
   folder.write(kOptimizerFile, [&](OutputFile& file) {
-    std::vector<NamedTensor> moments = slices(*model.parameters, optimizer.m(), "m.");
-    std::ranges::move(slices(*model.parameters, optimizer.v(), "v."), std::back_inserter(moments));
+    const Tensor m = optimizer.m().to(Device::cpu), v = optimizer.v().to(Device::cpu);
+    std::vector<NamedTensor> moments = slices(*model.parameters, m, "m.");
+    std::ranges::move(slices(*model.parameters, v, "v."), std::back_inserter(moments));
     write_safetensors(file, moments);
   });
   folder.write(kStateFile, state_json(state).dump(2) + "\n");
@@ -210,7 +210,7 @@ TrainState load_checkpoint(const fs::path& checkpoint, const Model& model, AdamW
 std::string parameter_hash(const Model& model) {
   Xxh3 hash;
   for (const ParameterStore::Entry& entry : model.parameters->entries()) {
-    const Tensor& t = entry.parameter->master;
+    const Tensor t = entry.parameter->master.to(Device::cpu);
     hash.update({static_cast<const std::byte*>(t.ptr()), static_cast<std::size_t>(t.bytes())});
   }
   return hex(hash.value());

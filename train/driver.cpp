@@ -6,6 +6,7 @@
 #include <exception>
 #include <new>
 
+#include "core/device_calls.h"
 #include "core/parallel.h"
 #include "core/process.h"
 #include "core/version.h"
@@ -29,6 +30,7 @@ void print(std::string_view text) {
 }
 
 std::string device_text(Device device) {
+  if (device == Device::cuda) return gpu_name();
   return fmt::format("{} ({} {})", name_of(device), threads(),
                      threads() == 1 ? "thread" : "threads");
 }

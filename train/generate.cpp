@@ -30,8 +30,8 @@ std::vector<std::int32_t> prompt_of(const Model& model, const Settings& settings
   return ids;
 }
 
-Tensor row_of(const std::vector<std::int32_t>& ids) {
-  return index_tensor(ids, {1, static_cast<std::int64_t>(ids.size())}, Device::cpu);
+Tensor row_of(const std::vector<std::int32_t>& ids, Device device) {
+  return index_tensor(ids, {1, static_cast<std::int64_t>(ids.size())}, device);
 }
 
 std::string shape_of(const Parameter& p) {
@@ -76,14 +76,15 @@ std::string generate_text(const Model& model, const Settings& settings,
                           const GenerateOptions& options) {
   const std::vector<std::int32_t> prompt = prompt_of(model, settings, options);
   const Decoder decode = model.decoder(1);
-  Tensor logits = decode(row_of(prompt));
+  const Device device = model.parameters->device();
+  Tensor logits = decode(row_of(prompt, device)).to(Device::cpu);
   std::vector<std::int32_t> made;
   const auto start = std::chrono::steady_clock::now();
   for (std::int64_t i = 0; i < options.tokens; i++) {
     made.push_back(sample_token(logits, options.temperature,
                                 static_cast<std::uint64_t>(options.seed),
                                 static_cast<std::uint64_t>(i)));
-    logits = decode(row_of({made.back()}));
+    logits = decode(row_of({made.back()}, device)).to(Device::cpu);
   }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -22,26 +22,31 @@ AdamW::AdamW(ParameterStore& parameters, const TrainSettings& settings)
   const Device device = parameters.device();
   m_ = Tensor::zeros(values.shape(), values.dtype(), device, "adamw.m");
   v_ = Tensor::zeros(values.shape(), values.dtype(), device, "adamw.v");
+  norm_ = Tensor::empty({1}, DType::f64, device, "adamw.norm");
+  norm_shares_ = Tensor::empty({GradientNormArgs::kShares}, DType::f64, device, "adamw.norm");
   if (settings.decay_scope == DecayScope::all) return;
   constexpr std::int64_t group = AdamWArgs::kDecayGroup;
-  decays_ = Tensor::zeros({values.elements() / group}, DType::i32, device, "adamw.decays");
-  if (device == Device::meta) return;
+  const Tensor decays =
+      Tensor::zeros({values.elements() / group}, DType::i32, Device::cpu, "decays");
   for (const ParameterStore::Entry& entry : parameters.entries()) {
     const Parameter& p = *entry.parameter;
     if (p.shape.n < 2 || !p.decays_as_matrix) continue;
-    std::fill_n(decays_.data<std::int32_t>() + entry.offset / group,
+    std::fill_n(decays.data<std::int32_t>() + entry.offset / group,
                 (entry.count + group - 1) / group, 1);
   }
+  decays_ = decays.to(device);
 }
 
 double AdamW::gradient_norm() const {
-  double norm = 0;
   const GradientNormArgs a{.g = parameters_.gradients().ptr(),
-                           .norm = &norm,
+                           .norm = norm_.data<double>(),
+                           .shares = norm_shares_.data<double>(),
                            .count = parameters_.flat_count(),
                            .type = parameters_.values().dtype()};
   FARSIGHT_LAUNCH(gradient_norm, parameters_.device(), a);
-  return norm;
+  // On the GPU this is the step's one wait for the device beside the loss. Without it the clipping
+  // factor would have to be taken from norm_ by the kernel of the step.
+  return norm_.to(Device::cpu).data<double>()[0];
 }
 
 void AdamW::step(double lr, double norm) {
@@ -53,6 +58,10 @@ void AdamW::step(double lr, double norm) {
       .v = v_.ptr(),
       .g = parameters_.gradients().ptr(),
       .decays = decays_ ? decays_.data<std::int32_t>() : nullptr,
+      .operands = parameters_.operands().ptr(),
+      .operand_groups = parameters_.operand_groups()
+                            ? parameters_.operand_groups().data<std::int32_t>()
+                            : nullptr,
       .count = parameters_.flat_count(),
       .t = steps_,
       .lr = lr,
@@ -64,7 +73,6 @@ void AdamW::step(double lr, double norm) {
       .value_limit = settings_.clip_kind == ClipKind::value ? settings_.grad_clip : 0.0,
       .type = parameters_.values().dtype()};
   FARSIGHT_LAUNCH(adamw_step, parameters_.device(), a);
-  parameters_.refresh_operands();
 }
 
 }  // namespace farsight

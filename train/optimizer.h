@@ -31,6 +31,7 @@ class AdamW {
   ParameterStore& parameters_;
   TrainSettings settings_;
   Tensor m_, v_, decays_;
+  Tensor norm_, norm_shares_;  // [1] f64 and the workspace of its sum
   std::int64_t steps_ = 0;
 };
 

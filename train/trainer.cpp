@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "core/atomic_folder.h"
+#include "core/device_calls.h"
 #include "core/files.h"
 #include "eval/recall.h"
 #include "models/mamba.h"
@@ -217,10 +218,17 @@ bool CatchInterrupts::requested() {
 }
 
 Device device_of(const Settings& settings) {
-  require(settings.run.device != DeviceChoice::cuda, ExitCode::device, "{}",
-          FARSIGHT_CUDA ? "--device cuda: no GPU kernels are in this version; use --device cpu"
-                        : "--device cuda: this build has no CUDA; use --device cpu, or build again "
-                          "where nvcc is on PATH");
+  if (settings.run.device == DeviceChoice::cpu) return Device::cpu;
+  const bool asked = settings.run.device == DeviceChoice::cuda;
+  std::string why;
+  if (settings.run.dtype == DType::f64) {
+    why = "f64 runs on the CPU only";
+  } else if (gpu_available(&why)) {
+    select_gpu();
+    return Device::cuda;
+  }
+  require(!asked, ExitCode::device, "--device cuda: {}; use --device cpu{}", why,
+          FARSIGHT_CUDA ? "" : ", or build again where nvcc is on PATH");
   return Device::cpu;
 }
 

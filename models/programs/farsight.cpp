@@ -21,7 +21,7 @@ namespace {
 
 /// The variables that the sources read; README.md describes each (tests/layering_test.cpp
 /// compares).
-constexpr std::string_view kVariables[] = {"FARSIGHT_THREADS"};
+constexpr std::string_view kVariables[] = {"FARSIGHT_SYNC", "FARSIGHT_THREADS"};
 
 constexpr const char* kUsage =
     "usage: farsight doctor      what this build and this machine can do, a verdict a line\n"

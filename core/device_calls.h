@@ -1,0 +1,60 @@
+// The GPU as everything above cuda/ sees it: whether there is one, and how its memory is filled and
+// copied. No CUDA header is needed here: the runtime (cuda/memory.cpp) hands in a table of functions
+// when a GPU is selected.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/dtype.h"
+
+namespace farsight {
+
+/// A block of rows: `bytes` in each, `stride` bytes from one to the next.
+struct ByteRows {
+  void* address = nullptr;
+  std::int64_t stride = 0;
+};
+
+/// Everything is ordered on the one stream that computes; only `download` and `synchronize` wait.
+struct DeviceCalls {
+  /// Every byte of `rows` rows becomes `value`.
+  void (*fill)(ByteRows to, unsigned char value, std::int64_t bytes, std::int64_t rows) = nullptr;
+  /// Within the device.
+  void (*copy)(ByteRows to, ByteRows from, std::int64_t bytes, std::int64_t rows) = nullptr;
+  /// Within the device, each element converted (f32 and bf16).
+  void (*convert)(ByteRows to, DType to_type, ByteRows from, DType from_type, std::int64_t columns,
+                  std::int64_t rows) = nullptr;
+  /// From the host, which may reuse its bytes at once.
+  void (*upload)(void* to, const void* from, std::int64_t bytes) = nullptr;
+  /// To the host, when everything before has been computed.
+  void (*download)(void* to, const void* from, std::int64_t bytes) = nullptr;
+  void (*synchronize)() = nullptr;
+};
+
+/// Throws Error(device) while no GPU is selected.
+const DeviceCalls& device_calls();
+void set_device_calls(const DeviceCalls& calls);
+
+// ---- defined in cuda/runtime.cpp -------------------------------------------------------------------
+
+#if FARSIGHT_CUDA
+/// Whether this build can compute on this machine's (first visible) GPU; if not, `why` is a sentence.
+bool gpu_available(std::string* why = nullptr);
+/// Makes Device::cuda usable: streams, arena, memory calls. Throws Error(device) with the sentence
+/// of gpu_available. Calling it again changes nothing.
+void select_gpu();
+/// "NVIDIA H100 80GB HBM3"; only after select_gpu().
+std::string gpu_name();
+#else
+inline bool gpu_available(std::string* why = nullptr) {
+  if (why != nullptr) *why = "this build has no CUDA";
+  return false;
+}
+void select_gpu();
+inline std::string gpu_name() {
+  return {};
+}
+#endif
+
+}  // namespace farsight

@@ -1,0 +1,32 @@
+// The kernels beside cuBLASLt: what it cannot do, or not in a fixed order.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "core/dtype.h"
+
+namespace farsight::cuda {
+
+/// Row-major C[M, N] = (add ? C : 0) + op(A) op(B), as ops/gemm.h: A is [M, K] ([K, M] when
+/// transpose_a), B is [K, N] ([N, K] when transpose_b); strides are elements between rows as stored.
+struct Product {
+  const void *a = nullptr, *b = nullptr;
+  void* c = nullptr;
+  std::int64_t m = 0, n = 0, k = 0;
+  std::int64_t a_stride = 0, b_stride = 0, c_stride = 0;
+  bool transpose_a = false, transpose_b = false, add = false;
+  DType type = DType::f32;    // of A and B
+  DType c_type = DType::f32;  // f32, or the type of A and B
+};
+/// By plain tiles, for any alignment and size: where cuBLASLt has no algorithm.
+void multiply_plainly(const Product& p);
+
+/// y[row, n] = from[row, n] + bias[n]; both dense, y may be from.
+void add_bias(void* y, const float* from, const float* bias, std::int64_t rows, std::int64_t N,
+              DType type);
+
+/// out[n] = (add ? out[n] : 0) + sum over rows of x[row, n], in a fixed order.
+void sum_columns(const void* x, std::int64_t stride, std::int64_t rows, std::int64_t N, DType type,
+                 float* out, bool add);
+
+}  // namespace farsight::cuda

@@ -1,0 +1,248 @@
+// The operations on the GPU against the same operations on the CPU in f64, over the tables of
+// tests/op_cases and over longer sequences and wider rows than the CPU's own tests need.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "autograd/gradcheck.h"
+#include "autograd/tape.h"
+#include "tests/gpu.h"
+#include "tests/op_cases/op_case.h"
+
+namespace farsight {
+namespace {
+
+constexpr std::uint64_t kSeed = 20241015;
+/// A single element may be off by this many times what all may be off by together.
+constexpr double kElementFactor = 12;
+
+using Names = std::vector<std::string>;
+
+bool is_real(const Tensor& t) {
+  return t && t.dtype() != DType::i32;
+}
+
+std::string label(const OpCase& c, const Sizes& sizes) {
+  std::string text = c.name;
+  for (std::size_t i = 0; i < sizes.size(); i++) {
+    text += fmt::format(" {}={}", c.size_names[i], sizes[i]);
+  }
+  return text;
+}
+
+/// The table's sizes, and those where kernels of tiles, chunks and vectors go wrong.
+std::vector<Sizes> gpu_sizes(const OpCase& c) {
+  std::vector<Sizes> all = c.sizes;
+  const Names names(c.size_names.begin(), c.size_names.end());
+  const auto add = [&](std::initializer_list<Sizes> more) {
+    all.insert(all.end(), more.begin(), more.end());
+  };
+  if (names == Names{"B", "T", "D", "N"}) {
+    add({{2, 63, 40, 16},
+         {1, 65, 33, 16},
+         {3, 131, 136, 16},
+         {1, 1000, 24, 16},
+         {1, 2049, 8, 16},
+         {2, 70, 40, 32},
+         {1, 131, 20, 64},
+         {2, 64, 256, 16},
+         {1, 66, 9, 5},
+         {2, 48, 16, 33}});
+  } else if (names == Names{"B", "T", "D", "K"}) {
+    add({{2, 63, 40, 4},
+         {1, 65, 33, 4},
+         {3, 131, 136, 4},
+         {1, 1000, 24, 4},
+         {1, 2049, 8, 4},
+         {2, 131, 40, 31},
+         {1, 300, 24, 128},
+         {1, 70, 16, 128},
+         {1, 700, 8, 512}});
+  } else if (names == Names{"rows", "D"}) {
+    add({{3, 768}, {2, 1536}, {1000, 36}, {131, 1001}});
+  } else if (names == Names{"R", "D", "V"}) {
+    add({{33, 64, 5000}, {5, 48, 20001}, {1000, 16, 512}});
+  } else if (names == Names{"B", "T", "K", "N"}) {
+    add({{2, 131, 768, 80}, {4, 65, 48, 1536}, {1, 1000, 136, 264}});
+  } else if (const auto at = std::ranges::find(names, "T"); at != names.end()) {
+    for (std::int64_t T : {63, 65, 131, 1000, 2049}) {
+      Sizes longer = c.sizes[std::min<std::size_t>(1, c.sizes.size() - 1)];
+      longer[static_cast<std::size_t>(at - names.begin())] = T;
+      all.push_back(longer);
+    }
+  }
+  return all;
+}
+
+template <class F>
+void for_each_case(const F& f) {
+  for (const OpCase& c : op_cases()) {
+    for (const Sizes& sizes : gpu_sizes(c)) {
+      for (DType dtype : {DType::f32, DType::bf16}) {
+        const std::string text = label(c, sizes) + " " + name_of(dtype);
+        INFO(text);
+        f(c, sizes, dtype);
+      }
+    }
+  }
+}
+
+struct Case {
+  std::vector<Tensor> inputs;  // on the CPU
+  TensorFunction call;
+};
+
+/// Every strided input widened by columns on both sides; the views are cut out inside the tape.
+Case strided(const OpCase& c, const Sizes& sizes, DType dtype) {
+  std::vector<OpInput> inputs = c.inputs(sizes);
+  std::vector<bool> wide;
+  for (OpInput& input : inputs) {
+    wide.push_back(input.strided);
+    if (input.strided) input.shape = input.shape.with_last(input.shape.last() + 3);
+  }
+  return {make_inputs(inputs, dtype, kSeed), [call = c.call, wide](std::span<const Tensor> in) {
+            std::vector<Tensor> narrow(in.begin(), in.end());
+            for (std::size_t i = 0; i < narrow.size(); i++) {
+              if (!wide[i]) continue;
+              narrow[i] = split(in[i], {1, in[i].shape().last() - 3, 2})[1];
+            }
+            return call(narrow);
+          }};
+}
+
+std::vector<Tensor> cotangents_of(const Case& c) {
+  const NoTape none;
+  std::vector<Tensor> cotangents;
+  std::uint64_t stream = 500;
+  for (const Tensor& y : c.call(c.inputs)) {
+    cotangents.push_back(random_normal(y.shape(), y.dtype(), kSeed, stream++));
+  }
+  return cotangents;
+}
+
+struct Results {
+  std::vector<Tensor> outputs, gradients;  // on the CPU
+};
+
+Results run(const Case& c, const std::vector<Tensor>& cotangents, Device device) {
+  const std::vector<Tensor> inputs = moved(c.inputs, device);
+  Results r;
+  {
+    const NoTape none;
+    for (const Tensor& y : c.call(inputs)) {
+      r.outputs.push_back(on_cpu(y));
+    }
+  }
+  for (const Tensor& g : gradients_of(c.call, inputs, cotangents)) {
+    r.gradients.push_back(on_cpu(g));
+  }
+  return r;
+}
+
+std::vector<Tensor> widened(const std::vector<Tensor>& tensors) {
+  std::vector<Tensor> wide;
+  for (const Tensor& t : tensors) {
+    wide.push_back(is_real(t) ? t.to(DType::f64) : t);
+  }
+  return wide;
+}
+
+bool equal_bits(const Results& a, const Results& b) {
+  const auto same = [](const std::vector<Tensor>& x, const std::vector<Tensor>& y) {
+    return std::ranges::equal(
+        x, y, [](const Tensor& u, const Tensor& v) { return farsight::equal_bits(u, v); });
+  };
+  return same(a.outputs, b.outputs) && same(a.gradients, b.gradients);
+}
+
+/// Fresh device blocks are NaN everywhere and have guard zones, while alive.
+class WatchedMemory {
+ public:
+  WatchedMemory() { arena(Device::cuda).set_debug({.guard = true, .poison = true}); }
+  ~WatchedMemory() { arena(Device::cuda).set_debug({}); }
+  WatchedMemory(const WatchedMemory&) = delete;
+  WatchedMemory& operator=(const WatchedMemory&) = delete;
+};
+
+void check_close(const std::string& what, const Tensor& got, const Tensor& expected,
+                 double tolerance) {
+  const Difference d = difference(got, expected);
+  CHECK_MESSAGE(d.norm <= tolerance, what, ": ", d.norm, " apart, at most ", tolerance);
+  CHECK_MESSAGE(d.element <= kElementFactor * tolerance, what, ": element ", d.at, " is ",
+                d.element, " apart, at most ", kElementFactor * tolerance);
+}
+
+void compare(const OpCase& c, const Sizes& sizes, DType dtype, const Case& made) {
+  const double tolerance = dtype == DType::f32 ? c.f32_tolerance : c.bf16_tolerance;
+  const std::vector<Tensor> cotangents = cotangents_of(made);
+  const Results exact = run({widened(made.inputs), made.call}, widened(cotangents), Device::cpu);
+  const WatchedMemory watched;
+  const Results got = run(made, cotangents, Device::cuda);
+  for (std::size_t i = 0; i < got.outputs.size(); i++) {
+    check_close(fmt::format("output {}", i), got.outputs[i], exact.outputs[i], tolerance);
+  }
+  const std::vector<OpInput> inputs = c.inputs(sizes);
+  for (std::size_t i = 0; i < got.gradients.size(); i++) {
+    const std::string what = fmt::format("gradient of {}", inputs[i].name);
+    CHECK_MESSAGE(static_cast<bool>(got.gradients[i]) == static_cast<bool>(exact.gradients[i]),
+                  what);
+    if (!got.gradients[i] || !exact.gradients[i]) continue;
+    check_close(what, got.gradients[i], exact.gradients[i], 2 * tolerance);
+  }
+  CHECK_MESSAGE(equal_bits(got, run(made, cotangents, Device::cuda)), "a second run differs");
+  CHECK_NOTHROW(arena(Device::cuda).check_guards());
+}
+
+TEST_CASE("gpu: operations agree with the CPU's f64 on the same rounded inputs") {
+  if (!have_gpu()) return;
+  for_each_case([](const OpCase& c, const Sizes& sizes, DType dtype) {
+    compare(c, sizes, dtype, {make_inputs(c.inputs(sizes), dtype, kSeed), c.call});
+  });
+}
+
+TEST_CASE("gpu: operations agree with the CPU's f64 on strided rows that break alignment") {
+  if (!have_gpu()) return;
+  for_each_case([](const OpCase& c, const Sizes& sizes, DType dtype) {
+    compare(c, sizes, dtype, strided(c, sizes, dtype));
+  });
+}
+
+TEST_CASE("gpu: a gradient that is already there is added to") {
+  if (!have_gpu()) return;
+  for_each_case([](const OpCase& c, const Sizes& sizes, DType dtype) {
+    const Case made{make_inputs(c.inputs(sizes), dtype, kSeed), c.call};
+    const std::vector<Tensor> cotangents = cotangents_of(made);
+    const Results fresh = run(made, cotangents, Device::cuda);
+    const auto before = [&](std::size_t i) {
+      const Tensor& x = made.inputs[i];
+      return random_normal(x.shape(), x.dtype(), kSeed, 900 + i);
+    };
+    const auto prefilled = [&](std::span<const Tensor> in) {
+      for (std::size_t i = 0; i < in.size(); i++) {
+        if (!in[i].grad) continue;
+        // A matrix in bf16 has its gradient in f32; whoever writes it checks the type.
+        const bool operand = std::string_view(c.inputs(sizes)[i].name) == "w";
+        const DType type = operand ? accumulator_of(dtype) : in[i].dtype();
+        in[i].grad->value = before(i).to(type).to(Device::cuda);
+        in[i].grad->filled = true;
+      }
+      return c.call(in);
+    };
+    const Results added = run({made.inputs, prefilled}, cotangents, Device::cuda);
+    const double tolerance = dtype == DType::f32 ? 1e-5 : 1.2e-2;
+    for (std::size_t i = 0; i < made.inputs.size(); i++) {
+      if (!is_real(made.inputs[i])) continue;
+      const Tensor expected = before(i).to(DType::f64);
+      if (fresh.gradients[i]) {
+        const Tensor term = fresh.gradients[i].to(DType::f64);
+        for (std::int64_t k = 0; k < expected.elements(); k++) {
+          expected.data<double>()[k] += term.data<double>()[k];
+        }
+      }
+      check_close(fmt::format("gradient of {}", c.inputs(sizes)[i].name), added.gradients[i],
+                  expected, tolerance);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace farsight
