@@ -22,7 +22,7 @@ Words train_words(const std::string& out, const Words& more = {}) {
   Words words = {"train"};
   const Words flags = words_of(tiny_flags());
   words.insert(words.end(), flags.begin(), flags.end());
-  words.insert(words.end(), {"--out", out, "--threads", "1"});
+  words.insert(words.end(), {"--device", "cpu", "--out", out, "--threads", "1"});
   words.insert(words.end(), more.begin(), more.end());
   return words;
 }
