@@ -17,7 +17,7 @@ namespace farsight::cuda {
 namespace {
 
 constexpr int kThreads = RowGrid::kThreads;
-constexpr int kTile = 32;    // steps of a thread's walk
+constexpr int kTile = 32;     // steps of a thread's walk
 constexpr int kTogether = 4;  // steps whose loads are under way at once
 constexpr int kFar = 1 << 30;
 constexpr int kShortKernel = 8;
@@ -111,15 +111,15 @@ __device__ inline bool starts_at(const Conv1dArgs& a, std::int64_t b, int t) {
 /// V channels of a row as they are stored: a load under way holds few registers.
 template <class T, int V>
 struct Packed {
-  using Raw = typename Word<V * int(sizeof(T))>::type;
+  using Raw = typename Word<V* int(sizeof(T))>::type;
   Raw raw;
 
   __device__ void load(const T* from) { raw = *reinterpret_cast<const Raw*>(from); }
   __device__ void unpack(float (&x)[V]) const {
-    const T* elements = reinterpret_cast<const T*>(&raw);
+    const auto several = __builtin_bit_cast(Several<T, V>, raw);
 #pragma unroll
     for (int k = 0; k < V; k++) {
-      x[k] = to_float(elements[k]);
+      x[k] = to_float(several.elements[k]);
     }
   }
 };
@@ -280,8 +280,8 @@ __global__ void __launch_bounds__(kThreads, W == 4 ? 2 : 1)
 
 __global__ void __launch_bounds__(1024) sum_shares(const __grid_constant__ Conv1dArgs a) {
   const std::int64_t count = (a.K + 1) * a.D, at = std::int64_t(blockIdx.x) * 32 + threadIdx.x;
-  const float sum = sum_of_shares(static_cast<const float*>(a.partial), a.shares, count,
-                                  at < count ? at : -1);
+  const float sum =
+      sum_of_shares(static_cast<const float*>(a.partial), a.shares, count, at < count ? at : -1);
   if (threadIdx.y != 0 || at >= count) return;
   const std::int64_t j = at / a.D, d = at - j * a.D;
   if (j < a.K) {

@@ -17,8 +17,7 @@ __device__ inline void load_input(const Conv1dArgs& a, std::int64_t b, std::int6
   if (t >= 0 && t < a.T) {
     load_elements<N>(static_cast<const T*>(a.x) + (b * a.T + t) * a.x_stride + d, x);
   } else if (t < 0 && t > -a.K && a.history != nullptr) {
-    load_elements<N>(static_cast<const T*>(a.history) + (b * (a.K - 1) + a.K - 1 + t) * a.D + d,
-                     x);
+    load_elements<N>(static_cast<const T*>(a.history) + (b * (a.K - 1) + a.K - 1 + t) * a.D + d, x);
   } else {
 #pragma unroll
     for (int i = 0; i < N; i++) {

@@ -94,8 +94,8 @@ __global__ void __launch_bounds__(kThreads, 2)
   const std::int64_t d = std::int64_t(blockIdx.x % column_blocks) * kLanes + lane;
   const unsigned tile = blockIdx.x / column_blocks % tiles;
   const std::int64_t b = blockIdx.x / column_blocks / tiles;
-  const std::int64_t origin = kForward ? std::int64_t(tile) * kTile
-                                       : a.T - 1 - std::int64_t(tile) * kTile;
+  const std::int64_t origin =
+      kForward ? std::int64_t(tile) * kTile : a.T - 1 - std::int64_t(tile) * kTile;
   const std::int64_t first = kForward || a.dhistory == nullptr ? 0 : 1 - a.K;
   const auto time_of = [&](int o) { return origin + kStep * o; };
   if (threadIdx.x < kTile) reaches[threadIdx.x] = reach(a, b, time_of(threadIdx.x), !kForward);
@@ -161,7 +161,8 @@ __global__ void __launch_bounds__(kThreads, 2)
 /// dw and dbias of one share of the (row, piece of kTaps steps) pairs; a block has kTile taps.
 template <class T>
 __global__ void __launch_bounds__(kThreads, 2)
-    long_conv_dw(const __grid_constant__ Conv1dArgs a, unsigned column_blocks, unsigned tap_blocks) {
+    long_conv_dw(const __grid_constant__ Conv1dArgs a, unsigned column_blocks,
+                 unsigned tap_blocks) {
   __shared__ float values[kRows][kLanes];  // row = (t - t0) - (i - i0) + kTile - 1
   __shared__ float c[kTaps][kLanes];
   __shared__ int reaches[kTaps];
@@ -223,7 +224,7 @@ void long_conv1d_forward(const Conv1dArgs& a) {
   with_input_type(a, "causal_conv1d_forward", [&]<class T>() {
     const unsigned columns = blocks_for(a.D, kLanes), tiles = blocks_for(a.T, kTile);
     long_conv<T, true>
-        <<<columns * tiles * unsigned(a.B), kThreads, 0, stream()>>>(a, columns, tiles);
+        <<<columns * tiles* unsigned(a.B), kThreads, 0, stream()>>>(a, columns, tiles);
   });
 }
 
@@ -238,14 +239,14 @@ void long_conv1d_backward(const Conv1dArgs& a) {
       with_input_type(a, "causal_conv1d_backward, dx", [&]<class T>() {
         const unsigned tiles = blocks_for(a.T + (a.dhistory != nullptr ? a.K - 1 : 0), kTile);
         long_conv<T, false>
-            <<<columns * tiles * unsigned(a.B), kThreads, 0, stream()>>>(a, columns, tiles);
+            <<<columns * tiles* unsigned(a.B), kThreads, 0, stream()>>>(a, columns, tiles);
       });
     }
     if (a.dw != nullptr || a.dbias != nullptr) {
       with_input_type(a, "causal_conv1d_backward, dw", [&]<class T>() {
         const unsigned taps = blocks_for(a.K, kTile);
         long_conv_dw<T>
-            <<<columns * taps * unsigned(a.shares), kThreads, 0, stream()>>>(a, columns, taps);
+            <<<columns * taps* unsigned(a.shares), kThreads, 0, stream()>>>(a, columns, taps);
       });
     }
   }

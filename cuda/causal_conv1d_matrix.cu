@@ -45,8 +45,8 @@ struct Toeplitz {
 
 /// One block of time of a warp's plane: reads in_p, moves the window on, writes out_p over it.
 __device__ inline void multiply_block(unsigned* plane, const Toeplitz& first,
-                                      const Toeplitz& second, unsigned (&window)[2][kDiagonals][2],
-                                      const float (&start)[2]) {
+                                      const Toeplitz& second,
+                                      unsigned (&window)[2][kDiagonals][2]) {
   const int g = threadIdx.x % 32 / 4, q = threadIdx.x % 4;
 #pragma unroll
   for (int i = kDiagonals - 1; i > 0; i--) {
@@ -62,14 +62,9 @@ __device__ inline void multiply_block(unsigned* plane, const Toeplitz& first,
     window[0][0][half] = of_channel(even, odd, 0);
     window[1][0][half] = of_channel(even, odd, 1);
   }
-  float sum[2][4];
+  float sum[2][4] = {};
 #pragma unroll
-  for (int k = 0; k < 4; k++) {
-    sum[0][k] = start[0];
-    sum[1][k] = start[1];
-  }
-#pragma unroll
-  for (int i = kDiagonals - 1; i >= 0; i--) {
+  for (int i = 0; i < kDiagonals; i++) {
     first.add_product(sum[0], i, window[0][i]);
     second.add_product(sum[1], i, window[1][i]);
   }
@@ -85,13 +80,20 @@ __device__ inline void multiply_block(unsigned* plane, const Toeplitz& first,
 template <bool kForward>
 __device__ inline void finish(const Conv1dArgs& a, std::int64_t b, int t, std::int64_t d,
                               const uint4& raw) {
-  const bf16* elements = reinterpret_cast<const bf16*>(&raw);
+  const unsigned words[4] = {raw.x, raw.y, raw.z, raw.w};
   float x[8];
 #pragma unroll
-  for (int k = 0; k < 8; k++) {
-    x[k] = to_float(elements[k]);
+  for (int k = 0; k < 4; k++) {
+    x[2 * k] = low_of(words[k]);
+    x[2 * k + 1] = high_of(words[k]);
   }
   if constexpr (kForward) {
+    float bias[8];
+    load_elements<8>(static_cast<const float*>(a.bias) + d, bias);
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+      x[k] += bias[k];
+    }
     const std::int64_t at = (b * a.T + t) * a.D + d;
     if (a.pre != nullptr) store_elements<8>(static_cast<bf16*>(a.pre) + at, x);
 #pragma unroll
@@ -104,74 +106,97 @@ __device__ inline void finish(const Conv1dArgs& a, std::int64_t b, int t, std::i
   }
 }
 
+/// Pieces of a thread and stage: two times of x, or of dy and pre.
 template <bool kForward>
-__global__ void __launch_bounds__(kMatrixThreads, 1)
+inline constexpr int kPieces = kForward ? 2 : 4;
+template <bool kForward>
+inline constexpr int kSharedBytes = int(sizeof(unsigned)) * 2 * kPlanes* kPlane +
+                                    16 * kAhead* kPieces<kForward>* kMatrixThreads;
+
+template <bool kForward>
+__global__ void __launch_bounds__(kMatrixThreads)
     toeplitz(const __grid_constant__ Conv1dArgs a, const __grid_constant__ Columns cut) {
-  alignas(16) __shared__ unsigned planes[2][kPlanes * kPlane];
+  extern __shared__ uint4 shared[];
+  uint4* const ahead = shared + threadIdx.x;
+  unsigned* const planes =
+      reinterpret_cast<unsigned*>(shared + kAhead * kPieces<kForward> * kMatrixThreads);
   const int warp = threadIdx.x / 32;
-  const std::int64_t group = blockIdx.x / cut.channel_blocks;
-  const std::int64_t channel = std::int64_t(blockIdx.x % cut.channel_blocks) * kChannels;
+  const int channel = int(blockIdx.x % cut.channel_blocks) * kChannels;
 
   // Between global and shared memory a thread passes eight channels of a (time, column), twice.
   const int piece = threadIdx.x % 4, place = threadIdx.x / 4 % kColumns;
-  const std::int64_t d = channel + piece * 8;
-  const Column column(cut, group * kColumns + place);
+  const int d = channel + piece * 8;
+  const Column column(cut, int(blockIdx.x / cut.channel_blocks) * kColumns + place);
+  const int own_step = column.segment + warp;  // of the first passage
   const auto time_of = [&](int step) { return kForward ? step : int(a.T) - 1 - step; };
   const auto place_of = [&](int half) {
     return piece * 4 * kPlane + in_plane(warp + half * kBlock, place);
   };
-  uint4 x[2];
-  Gradient gradient[2];
-  const auto fetch = [&](int step) {
+  const auto slot = [&](int buffer, int which) {
+    return ahead + (buffer * kPieces<kForward> + which) * kMatrixThreads;
+  };
+  const auto fetch = [&](int step, int buffer) {
+    if (step < cut.length) {
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
-      const int t = time_of(column.segment + step + warp + half * kBlock);
-      if constexpr (kForward) {
-        x[half] = fetch_x(a, column.b, t, d);
-      } else {
-        gradient[half].fetch(a, column.b, t, d);
+      for (int half = 0; half < 2; half++) {
+        const int t = time_of(own_step + step + half * kBlock);
+        if constexpr (kForward) {
+          copy_x(slot(buffer, half), a, column.b, t, d);
+        } else {
+          copy_row(slot(buffer, half), a, a.dy, column.b, t, d);
+          if (a.silu) copy_row(slot(buffer, 2 + half), a, a.pre, column.b, t, d);
+        }
       }
     }
+    end_stage();
   };
   // Before its own steps a column needs the kMatrixTaps before them, where there are any.
   const bool warms_up = cut.segments > 1 || (kForward && a.history != nullptr);
   const int begin = warms_up ? -kMatrixTaps : 0;
-  fetch(begin);
+  fetch(begin, 0);
+  fetch(begin + kSteps, 1);
 
-  const std::int64_t mine = channel + 2 * warp;
+  const int mine = channel + 2 * warp;
   const Toeplitz first(a, mine), second(a, mine + 1);
-  float start[2] = {};
-  if (kForward && mine < a.D) {  // D is even
-    start[0] = static_cast<const float*>(a.bias)[mine];
-    start[1] = static_cast<const float*>(a.bias)[mine + 1];
-  }
   unsigned window[2][kDiagonals][2] = {};
-  int buffer = 0;
 #pragma unroll 1
   for (int step = begin; step < cut.length; step += kSteps) {
-    unsigned* here = planes[buffer];
+    const int buffer = step / kSteps & 1;
+    unsigned* here = planes + buffer * kPlanes * kPlane;
+    await_stage();
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-      if constexpr (!kForward) x[half] = gradient[half].c(a.silu);
-      store_planes(here, place_of(half), x[half]);
+      uint4 in = *slot(buffer, half);
+      if (!kForward && a.silu) in = gradient_of(in, *slot(buffer, 2 + half));
+      store_planes(here, place_of(half), in);
     }
     __syncthreads();
-    if (step + kSteps < cut.length) fetch(step + kSteps);
-#pragma unroll
+    fetch(step + kAhead * kSteps, buffer);  // its slots have just been read
+#pragma unroll 1                            // both at once need more registers than there are
     for (int half = 0; half < 2; half++) {
-      multiply_block(here + warp * kPlane + half * kBlock * kColumns, first, second, window, start);
+      multiply_block(here + warp * kPlane + half * kBlock * kColumns, first, second, window);
     }
     __syncthreads();
-    // The other buffer is filled next: whoever is late here has until the barrier after that.
+    // The other planes are filled next: whoever is late here has until the barrier after that.
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-      const int own = column.segment + step + warp + half * kBlock;
-      if (step >= 0 && own < column.end && column.b < a.B && d < a.D) {
+      const int own = own_step + step + half * kBlock;
+      if (step >= 0 && own < cut.steps && column.b < a.B && d < a.D) {
         finish<kForward>(a, column.b, time_of(own), d, load_planes(here, place_of(half)));
       }
     }
-    buffer ^= 1;
   }
+}
+
+template <bool kForward>
+void multiply(const Conv1dArgs& a, const Columns& cut, const char* kernel) {
+  constexpr int kBytes = kSharedBytes<kForward>;
+  succeeded(
+      cudaFuncSetAttribute(toeplitz<kForward>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
+      "cudaFuncSetAttribute");
+  const unsigned blocks = unsigned(cut.groups) * cut.channel_blocks;
+  toeplitz<kForward><<<blocks, kMatrixThreads, kBytes, stream()>>>(a, cut);
+  launched(kernel);
 }
 
 }  // namespace
@@ -179,21 +204,17 @@ __global__ void __launch_bounds__(kMatrixThreads, 1)
 bool suits_matrix(const Conv1dArgs& a) {
   return a.type == DType::bf16 && a.K <= kMatrixTaps && a.position == nullptr && a.D % 8 == 0 &&
          a.dx_stride % 8 == 0 && !(a.silu && a.dy != nullptr && a.pre == nullptr) &&
+         moves_together<4, float>(4, a.bias) &&
          moves_together<8, bf16>(a.x_stride, a.x, a.y, a.history, a.dy, a.pre, a.dx, a.dhistory);
 }
 
 void matrix_conv1d_forward(const Conv1dArgs& a) {
-  const Columns cut(a.B, a.T, a.D, kChannels);
-  const unsigned blocks = unsigned(cut.groups) * cut.channel_blocks;
-  toeplitz<true><<<blocks, kMatrixThreads, 0, stream()>>>(a, cut);
-  launched("causal_conv1d_forward");
+  multiply<true>(a, Columns(a.B, a.T, a.D, kChannels), "causal_conv1d_forward");
 }
 
 void matrix_conv1d_dx(const Conv1dArgs& a) {
-  const Columns cut(a.B, a.T + (a.dhistory != nullptr ? a.K - 1 : 0), a.D, kChannels);
-  const unsigned blocks = unsigned(cut.groups) * cut.channel_blocks;
-  toeplitz<false><<<blocks, kMatrixThreads, 0, stream()>>>(a, cut);
-  launched("causal_conv1d_backward, dx");
+  const std::int64_t reached = a.dhistory != nullptr ? a.K - 1 : 0;
+  multiply<false>(a, Columns(a.B, a.T + reached, a.D, kChannels), "causal_conv1d_backward, dx");
 }
 
 }  // namespace farsight::cuda

@@ -35,8 +35,12 @@ __device__ inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], uns
 __device__ inline unsigned pack(float low, float high) {
   return unsigned(from_float<bf16>(low).bits) | unsigned(from_float<bf16>(high).bits) << 16;
 }
-__device__ inline float low_of(unsigned word) { return __uint_as_float(word << 16); }
-__device__ inline float high_of(unsigned word) { return __uint_as_float(word & 0xffff0000u); }
+__device__ inline float low_of(unsigned word) {
+  return __uint_as_float(word << 16);
+}
+__device__ inline float high_of(unsigned word) {
+  return __uint_as_float(word & 0xffff0000u);
+}
 /// The halves of two words of a plane that belong to one channel of its pair.
 __device__ inline unsigned of_channel(unsigned first, unsigned second, int channel) {
   return __byte_perm(first, second, channel == 0 ? 0x5410 : 0x7632);
@@ -47,7 +51,7 @@ struct Columns {
   int length, segments;     // steps of a column, columns of a sequence
   int steps;                // of a sequence: T, or T + K - 1 where dx reaches the history
   unsigned channel_blocks;  // of a block's channels
-  std::int64_t groups;      // of kColumns columns
+  int groups;               // of kColumns columns
 
   Columns(std::int64_t B, std::int64_t T, std::int64_t D, int channels) {
     // Long columns read little twice; but every multiprocessor needs one or two of them.
@@ -57,21 +61,19 @@ struct Columns {
     do {
       segments = (steps + longest - 1) / longest;
       length = ((steps + segments - 1) / segments + kSteps - 1) / kSteps * kSteps;
-      groups = (B * segments + kColumns - 1) / kColumns;
+      groups = int((B * segments + kColumns - 1) / kColumns);
       longest /= 2;
-    } while (longest >= kMatrixTaps && groups * channel_blocks < 264);
+    } while (longest >= kMatrixTaps && unsigned(groups) * channel_blocks < 264);
   }
 };
 
-/// A thread's column in the group, and the steps that it passes to shared memory.
+/// One of them.
 struct Column {
-  std::int64_t b;
-  int segment, end;
+  int b, segment;  // row, and its step 0
 
-  __device__ Column(const Columns& cut, std::int64_t column) {
+  __device__ Column(const Columns& cut, int column) {
     b = column / cut.segments;
-    segment = int(column - b * cut.segments) * cut.length;
-    end = min(segment + cut.length, cut.steps);
+    segment = (column - b * cut.segments) * cut.length;
   }
 };
 
@@ -92,37 +94,59 @@ __device__ inline uint4 load_planes(const unsigned* planes, int at) {
   return {planes[at], planes[at + kPlane], planes[at + 2 * kPlane], planes[at + 3 * kPlane]};
 }
 
-__device__ inline uint4 read16(const void* from, std::int64_t element) {
-  return *reinterpret_cast<const uint4*>(static_cast<const bf16*>(from) + element);
+// ---- from global memory, two stages ahead ------------------------------------------------------------
+//
+// A thread's pieces of 16 bytes wait in shared memory of its own, [stage][piece][thread], until their
+// stage comes: no register is held, and twice 16 bytes a piece are always under way.
+
+inline constexpr int kAhead = 2;
+
+/// 16 bytes to shared memory, zeros where there is nothing. `from` is then not read.
+__device__ inline void copy_ahead(uint4* to, const bf16* from, bool there) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+               :
+               : "r"(unsigned(__cvta_generic_to_shared(to))), "l"(from), "r"(there ? 16 : 0)
+               : "memory");
+}
+/// Ends a stage's copies; there may be none.
+__device__ inline void end_stage() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+/// Until this thread's oldest stage of kAhead has come.
+__device__ inline void await_stage() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kAhead - 1) : "memory");
 }
 
-/// Eight channels of x at a time of row b; zeros where there is nothing.
-__device__ inline uint4 fetch_x(const Conv1dArgs& a, std::int64_t b, int t, std::int64_t d) {
-  if (d >= a.D || b >= a.B || t >= a.T) return {};
-  if (t >= 0) return read16(a.x, (b * a.T + t) * a.x_stride + d);
-  if (a.history == nullptr || t <= -a.K) return {};
-  return read16(a.history, (b * (a.K - 1) + a.K - 1 + t) * a.D + d);
+/// Eight channels of x at a time of row b.
+__device__ inline void copy_x(uint4* to, const Conv1dArgs& a, int b, int t, int d) {
+  const bf16* x = static_cast<const bf16*>(a.x);
+  bool there = d < a.D && b < a.B && t < a.T;
+  if (t >= 0) {
+    x += there ? (b * a.T + t) * a.x_stride + d : 0;
+  } else {
+    there = there && a.history != nullptr && t > -a.K;
+    if (there) {
+      x = static_cast<const bf16*>(a.history) + (b * (a.K - 1) + a.K - 1 + t) * a.D + d;
+    }
+  }
+  copy_ahead(to, x, there);
+}
+/// Eight channels of dy or pre.
+__device__ inline void copy_row(uint4* to, const Conv1dArgs& a, const void* rows, int b, int t,
+                                int d) {
+  const bool there = d < a.D && b < a.B && t >= 0 && t < a.T;
+  const std::int64_t at = there ? (std::int64_t(b) * a.T + t) * a.D + d : 0;
+  copy_ahead(to, static_cast<const bf16*>(rows) + at, there);
 }
 
-/// What c is made of, still under way: c = dy silu'(pre).
-struct Gradient {
-  uint4 dy = {}, pre = {};
-
-  __device__ void fetch(const Conv1dArgs& a, std::int64_t b, int t, std::int64_t d) {
-    dy = pre = {};
-    if (d >= a.D || b >= a.B || t < 0 || t >= a.T) return;
-    dy = read16(a.dy, (b * a.T + t) * a.D + d);
-    if (a.silu) pre = read16(a.pre, (b * a.T + t) * a.D + d);
-  }
-  __device__ static unsigned product(unsigned dy, unsigned pre) {
-    return pack(low_of(dy) * silu_derivative(low_of(pre)),
-                high_of(dy) * silu_derivative(high_of(pre)));
-  }
-  __device__ uint4 c(bool silu) const {
-    if (!silu) return dy;
-    return {product(dy.x, pre.x), product(dy.y, pre.y), product(dy.z, pre.z),
-            product(dy.w, pre.w)};
-  }
-};
+__device__ inline unsigned gradient_pair(unsigned dy, unsigned pre) {
+  return pack(low_of(dy) * silu_derivative(low_of(pre)),
+              high_of(dy) * silu_derivative(high_of(pre)));
+}
+/// c = dy silu'(pre)
+__device__ inline uint4 gradient_of(const uint4& dy, const uint4& pre) {
+  return {gradient_pair(dy.x, pre.x), gradient_pair(dy.y, pre.y), gradient_pair(dy.z, pre.z),
+          gradient_pair(dy.w, pre.w)};
+}
 
 }  // namespace farsight::cuda

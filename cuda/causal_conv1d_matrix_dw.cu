@@ -13,8 +13,8 @@ namespace farsight::cuda {
 namespace {
 
 constexpr int kPlanes = 8;
-constexpr int kChannels = 2 * kPlanes;  // of a block, one a warp
-constexpr int kEdge = kBlock + 1;       // of a G in shared memory, padded
+constexpr int kChannels = 2 * kPlanes;               // of a block, one a warp
+constexpr int kEdge = kBlock + 1;                    // of a G in shared memory, padded
 constexpr int kLags = kDiagonals * kBlock + kBlock;  // from -16 on
 constexpr int kScratch = kBlock * kEdge + kLags;
 
@@ -54,48 +54,65 @@ __device__ inline void sum_diagonals(const float (&G)[kDiagonals][2][4], float* 
   __syncwarp();
 }
 
+constexpr int kWords = 4 * kPlanes * kPlane;    // of planes: [buffer][x or c]
+static_assert(kChannels * kScratch <= kWords);  // at the end they are the warps' scratch
+constexpr int kPieces = 3;                      // of a thread and stage: x, dy, pre
+constexpr int kSharedBytes = 4 * kWords + 16 * kAhead * kPieces * kMatrixThreads;
+
 __global__ void __launch_bounds__(kMatrixThreads, 1)
     toeplitz_dw(const __grid_constant__ Conv1dArgs a, const __grid_constant__ Columns cut) {
-  // [buffer][x or c], and at the end the warps' scratch.
-  constexpr int kWords = 4 * kPlanes * kPlane;
-  static_assert(kChannels * kScratch <= kWords);
-  alignas(16) __shared__ unsigned planes[kWords];
+  extern __shared__ uint4 shared[];
+  uint4* const ahead = shared + threadIdx.x;
+  unsigned* const planes = reinterpret_cast<unsigned*>(shared + kAhead * kPieces * kMatrixThreads);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const std::int64_t share = blockIdx.x / cut.channel_blocks;
-  const std::int64_t channel = std::int64_t(blockIdx.x % cut.channel_blocks) * kChannels;
+  const int share = int(blockIdx.x / cut.channel_blocks);
+  const int channel = int(blockIdx.x % cut.channel_blocks) * kChannels;
 
   // A thread passes eight channels of one (time, column): the two times of a warp are four apart,
   // and so in different banks.
   const int piece = threadIdx.x % 2, place = threadIdx.x / 2 % kColumns;
   const int time = warp / 4 * 8 + warp % 4 + lane / 16 * 4;
   const int at = piece * 4 * kPlane + in_plane(time, place);
-  const std::int64_t d = channel + piece * 8;
+  const int d = channel + piece * 8;
+  const auto slot = [&](int stage, int piece_of) {
+    return ahead + (stage * kPieces + piece_of) * kMatrixThreads;
+  };
   const bool warms_up = cut.segments > 1 || a.history != nullptr;
   const int begin = warms_up ? -kMatrixTaps : 0;
 
   float G[kDiagonals][2][4] = {};
   float dbias = 0;
   int buffer = 0;
-  const std::int64_t end = cut.groups * (share + 1) / a.shares;
-  for (std::int64_t group = cut.groups * share / a.shares; group < end; group++) {
+  const int end = int(cut.groups * (share + 1) / a.shares);
+#pragma unroll 1
+  for (int group = int(cut.groups * share / a.shares); group < end; group++) {
     const Column column(cut, group * kColumns + place);
-    uint4 x;
-    Gradient gradient;
-    const auto fetch = [&](int step) {
-      const int t = column.segment + step + time;
-      x = fetch_x(a, column.b, t, d);
-      if (step >= 0) gradient.fetch(a, column.b, t, d);
+    const auto fetch = [&](int step, int to) {
+      if (step < cut.length) {
+        const int t = column.segment + step + time;
+        copy_x(slot(to, 0), a, column.b, t, d);
+        if (step >= 0) copy_row(slot(to, 1), a, a.dy, column.b, t, d);
+        if (step >= 0 && a.silu) copy_row(slot(to, 2), a, a.pre, column.b, t, d);
+      }
+      end_stage();
     };
     unsigned window[kDiagonals + 1][2] = {};  // [i]: x_{p+1-i}
-    fetch(begin);
+    fetch(begin, buffer);
+    fetch(begin + kSteps, buffer ^ 1);
 #pragma unroll 1
     for (int step = begin; step < cut.length; step += kSteps) {
-      unsigned* here = planes + buffer * 2 * kPlanes * kPlane;
+      const int from = buffer;
+      unsigned* here = planes + from * 2 * kPlanes * kPlane;
       buffer ^= 1;
-      store_planes(here, at, x);
-      if (step >= 0) store_planes(here + kPlanes * kPlane, at, gradient.c(a.silu));
+      await_stage();
+      store_planes(here, at, *slot(from, 0));
+      if (step >= 0) {
+        uint4 c = *slot(from, 1);
+        if (a.silu) c = gradient_of(c, *slot(from, 2));
+        store_planes(here + kPlanes * kPlane, at, c);
+      }
       __syncthreads();  // nobody is two buffers ahead
-      if (step + kSteps < cut.length) fetch(step + kSteps);
+      fetch(step + kAhead * kSteps, from);
 #pragma unroll
       for (int i = kDiagonals; i >= 2; i--) {
         window[i][0] = window[i - 2][0];
@@ -128,7 +145,7 @@ __global__ void __launch_bounds__(kMatrixThreads, 1)
   float* scratch = reinterpret_cast<float*>(planes);
   sum_diagonals(G, scratch + warp * kScratch);
   dbias = warp_sum(dbias);
-  float* partial = static_cast<float*>(a.partial) + share * (a.K + 1) * a.D + channel;
+  float* partial = static_cast<float*>(a.partial) + std::int64_t(share) * (a.K + 1) * a.D + channel;
   if (lane == 0 && channel + warp < a.D) partial[a.K * a.D + warp] = dbias;
   __syncthreads();
   for (int out = threadIdx.x; out < int(a.K) * kChannels; out += kMatrixThreads) {
@@ -142,7 +159,11 @@ __global__ void __launch_bounds__(kMatrixThreads, 1)
 
 void matrix_conv1d_dw(const Conv1dArgs& a) {
   const Columns cut(a.B, a.T, a.D, kChannels);
-  toeplitz_dw<<<unsigned(a.shares) * cut.channel_blocks, kMatrixThreads, 0, stream()>>>(a, cut);
+  succeeded(
+      cudaFuncSetAttribute(toeplitz_dw, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes),
+      "cudaFuncSetAttribute");
+  const unsigned blocks = unsigned(a.shares) * cut.channel_blocks;
+  toeplitz_dw<<<blocks, kMatrixThreads, kSharedBytes, stream()>>>(a, cut);
   launched("causal_conv1d_backward, dw");
 }
 

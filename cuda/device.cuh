@@ -26,8 +26,12 @@ struct Storage<bf16> {
 template <class T>
 inline constexpr int kVector = Storage<T>::kVector;
 
-__device__ inline float to_float(float x) { return x; }
-__device__ inline float to_float(bf16 x) { return __uint_as_float(unsigned(x.bits) << 16); }
+__device__ inline float to_float(float x) {
+  return x;
+}
+__device__ inline float to_float(bf16 x) {
+  return __uint_as_float(unsigned(x.bits) << 16);
+}
 template <class T>
 __device__ inline T from_float(float x);
 template <>
@@ -86,34 +90,37 @@ struct Word<16> {
   using type = uint4;
 };
 
+template <class T, int N>
+struct Several {
+  T elements[N];
+};
+
 /// N consecutive elements, a power of two, from an address aligned to all of them or to 16 bytes.
 template <int N, class T>
 __device__ inline void load_elements(const T* from, float (&x)[N]) {
   constexpr int kEach = N * sizeof(T) < 16 ? N : 16 / int(sizeof(T));
-  using Raw = typename Word<kEach * int(sizeof(T))>::type;
+  using Raw = typename Word<kEach* int(sizeof(T))>::type;
 #pragma unroll
   for (int i = 0; i < N; i += kEach) {
-    const Raw raw = *reinterpret_cast<const Raw*>(from + i);
-    const T* elements = reinterpret_cast<const T*>(&raw);
+    const auto raw = __builtin_bit_cast(Several<T, kEach>, *reinterpret_cast<const Raw*>(from + i));
 #pragma unroll
     for (int k = 0; k < kEach; k++) {
-      x[i + k] = to_float(elements[k]);
+      x[i + k] = to_float(raw.elements[k]);
     }
   }
 }
 template <int N, class T>
 __device__ inline void store_elements(T* to, const float (&x)[N]) {
   constexpr int kEach = N * sizeof(T) < 16 ? N : 16 / int(sizeof(T));
-  using Raw = typename Word<kEach * int(sizeof(T))>::type;
+  using Raw = typename Word<kEach* int(sizeof(T))>::type;
 #pragma unroll
   for (int i = 0; i < N; i += kEach) {
-    Raw raw;
-    T* elements = reinterpret_cast<T*>(&raw);
+    Several<T, kEach> raw;
 #pragma unroll
     for (int k = 0; k < kEach; k++) {
-      elements[k] = from_float<T>(x[i + k]);
+      raw.elements[k] = from_float<T>(x[i + k]);
     }
-    *reinterpret_cast<Raw*>(to + i) = raw;
+    *reinterpret_cast<Raw*>(to + i) = __builtin_bit_cast(Raw, raw);
   }
 }
 template <int N, class T>
@@ -228,8 +235,12 @@ __device__ inline float exp2_approx(float x) {
   return y;
 }
 /// Within 2 units in the last place beyond e^-x's own error; 0 for x < -87. No branch, unlike `/`.
-__device__ inline float sigmoid(float x) { return __fdividef(1.0f, 1.0f + __expf(-x)); }
-__device__ inline float silu(float x) { return x * sigmoid(x); }
+__device__ inline float sigmoid(float x) {
+  return __fdividef(1.0f, 1.0f + __expf(-x));
+}
+__device__ inline float silu(float x) {
+  return x * sigmoid(x);
+}
 __device__ inline float silu_derivative(float x) {
   const float s = sigmoid(x);
   return s * (1.0f + x * (1.0f - s));
@@ -238,7 +249,9 @@ __device__ inline float silu_derivative(float x) {
 __device__ inline float softplus(float x) {
   return x > 20.0f ? x : fmaxf(x, 0.0f) + log1pf(__expf(-fabsf(x)));
 }
-__device__ inline float softplus_derivative(float x) { return x > 20.0f ? 1.0f : sigmoid(x); }
+__device__ inline float softplus_derivative(float x) {
+  return x > 20.0f ? 1.0f : sigmoid(x);
+}
 
 inline int blocks_for(std::int64_t count, std::int64_t each) {
   return static_cast<int>((count + each - 1) / each);

@@ -142,8 +142,8 @@ __global__ void __launch_bounds__(kThreads, kVectors <= 3 ? 2 : 1)
 
 __global__ void __launch_bounds__(1024) sum_dw(const __grid_constant__ RmsNormArgs a) {
   const std::int64_t d = std::int64_t(blockIdx.x) * 32 + threadIdx.x;
-  const float sum = sum_of_shares(static_cast<const float*>(a.partial), a.blocks, a.D,
-                                  d < a.D ? d : -1);
+  const float sum =
+      sum_of_shares(static_cast<const float*>(a.partial), a.blocks, a.D, d < a.D ? d : -1);
   if (threadIdx.y == 0 && d < a.D) put(static_cast<float*>(a.dw) + d, sum, a.dw_add);
 }
 
@@ -152,7 +152,8 @@ __global__ void __launch_bounds__(1024) sum_dw(const __grid_constant__ RmsNormAr
 template <class T>
 __global__ void __launch_bounds__(kThreads) normalize_any(const __grid_constant__ RmsNormArgs a) {
   const std::int64_t at = std::int64_t(blockIdx.x) * a.D;
-  const float *w = static_cast<const float*>(a.w), *residual = static_cast<const float*>(a.residual);
+  const float *w = static_cast<const float*>(a.w),
+              *residual = static_cast<const float*>(a.residual);
   const T* x = static_cast<const T*>(a.x);
   float* sum = static_cast<float*>(a.sum);
   float squares = 0;
@@ -172,7 +173,8 @@ __global__ void __launch_bounds__(kThreads) normalize_any(const __grid_constant_
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) differentiate_any(const __grid_constant__ RmsNormArgs a) {
+__global__ void __launch_bounds__(kThreads)
+    differentiate_any(const __grid_constant__ RmsNormArgs a) {
   const float *w = static_cast<const float*>(a.w), *sum = static_cast<const float*>(a.sum);
   const T* dy = static_cast<const T*>(a.dy);
   const float* dsum = static_cast<const float*>(a.dsum);
@@ -241,8 +243,7 @@ void rms_norm_forward(const RmsNormArgs& a) {
 void rms_norm_backward(const RmsNormArgs& a) {
   if (a.rows > 0) {
     with_device_type(a.type, "rms_norm_backward", [&]<class T>() {
-      const bool together =
-          moves_together<8, T>(a.D, a.dy, a.dx, a.dsum, a.dresidual, a.w, a.sum);
+      const bool together = moves_together<8, T>(a.D, a.dy, a.dx, a.dsum, a.dresidual, a.w, a.sum);
       with_row(a.D, together, [&]<int V, int kVectors>() {
         if constexpr (kVectors > 0) {
           differentiate<T, V, kVectors><<<int(a.blocks), kThreads, 0, stream()>>>(a);

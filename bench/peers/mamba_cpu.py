@@ -13,6 +13,7 @@ Needs Python 3.11, torch and transformers. bench/README.md says how both program
 
 import argparse
 import datetime
+import functools
 import json
 import os
 import pathlib
@@ -127,7 +128,6 @@ def optimizer_step(model, optimizer):
     start = time.perf_counter()
     torch.nn.utils.clip_grad_value_(model.parameters(), 1.0)
     optimizer.step()
-    optimizer.zero_grad()
     return time.perf_counter() - start
 
 
@@ -142,18 +142,13 @@ def measure_training(name, runs, micro_tokens):
     batch = mean_batch(preset)
     limit = min(micro_tokens, preset["train"]["micro_tokens"])
     seconds = 0.0
-    forward_backward(model, 1, min(batch), 1)
-    optimizer_step(model, optimizer)
     for length, (rows, labels) in batch.items():
         micro_rows = max(1, min(round(rows), limit // length))
         micro_labels = max(1, round(micro_rows * labels))
-        times = [forward_backward(model, micro_rows, length, micro_labels) for _ in range(runs)]
-        seconds += rows / micro_rows * statistics.median(times)
-    times = []
-    for _ in range(runs):
-        forward_backward(model, 1, min(batch), 1)
-        times.append(optimizer_step(model, optimizer))
-    seconds += statistics.median(times)
+        step = functools.partial(forward_backward, model, micro_rows, length, micro_labels)
+        step()  # the first touches new memory
+        seconds += rows / micro_rows * statistics.median(step() for _ in range(runs))
+    seconds += statistics.median(optimizer_step(model, optimizer) for _ in range(runs))
     tokens = sum(length * rows for length, (rows, _) in batch.items())
     return {
         "sizes": {"examples": preset["train"]["batch_size"], "tokens": tokens},
