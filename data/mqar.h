@@ -7,11 +7,10 @@
 // paper's release) and is predicted from the key's logits. The value itself is never shown again.
 // The position tasks differ in where the pairs lie (the context) and where queries may follow:
 //
-//   task      pairs                                             queries         keys and values
-//   drawn standard  contiguous from token 0                           after the pairs without
-//   replacement last      contiguous, ending with the first half            second half     without
-//   replacement shuffle   at distinct 2-token slots of the first half,      second half     with
-//   replacement
+//   task      pairs                                             queries          keys and values
+//   standard  contiguous from token 0                           after the pairs  drawn without replacement
+//   last      contiguous, ending with the first half            second half      without replacement
+//   shuffle   at distinct 2-token slots of the first half,      second half      with replacement
 //             uniform, in the order drawn
 //
 // Pair j goes to the j-th query slot drawn by the power law of data/sampling.h. Examples are a pure

@@ -2,9 +2,8 @@
 // no feedback).
 //
 //   token accuracy   right value tokens / value tokens
-//   pair accuracy    pairs whose value tokens are all right / pairs: the number of the paper's
-//   tables case accuracy    examples whose pairs are all right / examples: the wording of the
-//   paper's text
+//   pair accuracy    pairs whose value tokens are all right / pairs: the number of the paper's tables
+//   case accuracy    examples whose pairs are all right / examples: the wording of the paper's text
 //
 // A task's score is the unweighted mean over its cells, so a cell of 1 pair counts as much as one
 // of 128; micro pair accuracy weighs every pair alike. All accuracies are percentages, 0 to 100.
