@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 
 #include "core/check.h"
 #include "core/version.h"
@@ -29,15 +30,6 @@ double percent(double part, double whole) {
   return 100 * part / whole;
 }
 
-std::string cell(double value, int decimals) {
-  return value > 0 ? fmt::format("{:.{}f}", value, decimals) : "-";
-}
-
-/// Decimals so that three digits or more are shown of any duration.
-std::string milliseconds(double value) {
-  return fmt::format("{:.{}f}", value, value < 1 ? 4 : value < 100 ? 2 : 0);
-}
-
 std::string row(const NameWidths& widths, std::string_view name, std::string_view sizes,
                 std::initializer_list<std::string> numbers) {
   std::string text = fmt::format("{:<{}}  {:<{}}", name, widths.name, sizes, widths.sizes);
@@ -56,21 +48,6 @@ std::string training_line(std::size_t name_width, std::string_view name,
   return text + "\n";
 }
 
-Json line_of(const Context& context, std::string_view name) {
-  const BuildInfo& build = build_info();
-  Json line = Json::object({{"date", context.machine.date},
-                            {"device", context.machine.device},
-                            {"threads", context.machine.threads},
-                            {"program", fmt::format("farsight {}", build.version)},
-                            {"commit", build.commit},
-                            {"build", fmt::format("{}, {}", build.build_type, build.cpu_level)},
-                            {"blas", context.machine.blas},
-                            {"command", context.command}});
-  if (!context.note.empty()) line["note"] = context.note;
-  line["name"] = name;
-  return line;
-}
-
 /// A rate and its share of a ceiling; null where nothing was counted.
 void add_rate(Json& line, const std::string& name, double rate, const std::string& of,
               double ceiling) {
@@ -79,6 +56,11 @@ void add_rate(Json& line, const std::string& name, double rate, const std::strin
 }
 
 }  // namespace
+
+void print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
 
 JsonLines::JsonLines(const std::string& path) : path_(path) {
   if (path.empty()) return;
@@ -92,8 +74,31 @@ void JsonLines::append(const Json& line) {
   require(file_.good(), ExitCode::storage, "--json: writing to '{}' failed", path_);
 }
 
+Json line_of(const Provenance& provenance, std::string_view name) {
+  const BuildInfo& build = build_info();
+  Json line = Json::object({{"date", provenance.machine.date},
+                            {"device", provenance.machine.device},
+                            {"threads", provenance.machine.threads},
+                            {"program", fmt::format("farsight {}", build.version)},
+                            {"commit", build.commit},
+                            {"build", fmt::format("{}, {}", build.build_type, build.cpu_level)},
+                            {"blas", provenance.machine.blas},
+                            {"command", provenance.command}});
+  if (!provenance.note.empty()) line["note"] = provenance.note;
+  line["name"] = name;
+  return line;
+}
+
+std::string cell(double value, int decimals) {
+  return value > 0 ? fmt::format("{:.{}f}", value, decimals) : "-";
+}
+
+std::string milliseconds(double value) {
+  return fmt::format("{:.{}f}", value, value < 1 ? 4 : value < 100 ? 2 : 0);
+}
+
 std::string heading(const Context& context) {
-  const Machine& machine = context.machine;
+  const Machine& machine = context.provenance.machine;
   return fmt::format(
       "farsight_bench {}\n{}, {} {}, {}\n"
       "ceilings: copy {:.1f} GB/s (read + written), sgemm {:.1f} GFLOP/s\n",
@@ -102,7 +107,7 @@ std::string heading(const Context& context) {
 }
 
 Json ceilings_json(const Context& context) {
-  Json line = line_of(context, "ceilings");
+  Json line = line_of(context.provenance, "ceilings");
   line["others"] = context.ceilings.others;
   line["gb_per_s"] = context.ceilings.copy_gb_per_s;
   line["gflop_per_s"] = context.ceilings.sgemm_gflop_per_s;
@@ -136,7 +141,7 @@ std::string operation_row(const Context& context, const NameWidths& widths, cons
 Json operation_json(const Context& context, const OpCase& operation, const Sizes& sizes,
                     const OperationTimes& times) {
   const Rates rates = rates_of(operation, sizes, times);
-  Json line = line_of(context, operation.name);
+  Json line = line_of(context.provenance, operation.name);
   Json named = Json::object();
   for (std::size_t i = 0; i < sizes.size(); i++) {
     named[operation.size_names[i]] = sizes[i];
@@ -169,7 +174,7 @@ std::string training_row(const Context& context, std::size_t name_width, const s
 }
 
 Json training_json(const Context& context, const std::string& name, const TrainingTimes& times) {
-  Json line = line_of(context, name);
+  Json line = line_of(context.provenance, name);
   line["sizes"] = Json::object({{"examples", times.batch_size}, {"tokens", times.tokens}});
   line["dtype"] = "f32";
   line["runs"] = times.runs;

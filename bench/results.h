@@ -3,6 +3,7 @@
 
 #include <fstream>
 #include <string>
+#include <string_view>
 
 #include "bench/machine.h"
 #include "bench/operations.h"
@@ -12,12 +13,18 @@
 namespace farsight::bench {
 
 /// What every line of a run shares.
-struct Context {
+struct Provenance {
   Machine machine;
-  Ceilings ceilings;
   std::string command;  ///< its words, joined
   std::string note;     ///< of the person who measured; may be empty
 };
+struct Context {
+  Provenance provenance;
+  Ceilings ceilings;
+};
+
+/// To standard output, at once.
+void print(const std::string& text);
 
 /// JSON lines at the end of a file. Does nothing when the path is empty; else throws Error(storage)
 /// when the file cannot be opened or written.
@@ -30,6 +37,14 @@ class JsonLines {
   std::string path_;
   std::ofstream file_;
 };
+
+/// A line that says where it comes from, and its name.
+Json line_of(const Provenance& provenance, std::string_view name);
+
+/// Decimals so that three digits or more are shown of any duration.
+std::string milliseconds(double value);
+/// "-" where there is nothing: 0.
+std::string cell(double value, int decimals);
 
 /// Three lines: the program, the machine, its ceilings.
 std::string heading(const Context& context);

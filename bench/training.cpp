@@ -2,44 +2,51 @@
 
 #include "bench/machine.h"
 #include "models/mamba.h"
-#include "train/optimizer.h"
 #include "train/resolve.h"
 #include "train/step.h"
 #include "train/trainer.h"
 
 namespace farsight::bench {
 
-TrainingTimes time_training(const std::string& model_name, const std::string& preset,
+TrainingRun::TrainingRun(const Settings& settings, Device device)
+    : settings_(settings),
+      model_(model_of(settings, device)),
+      loader_(loader_of(settings)),
+      total_(total_steps(settings, loader_)),
+      optimizer_(*model_.parameters, settings.train),
+      flops_(mamba_flops(MambaConfig::from_json(model_.config))) {}
+
+void TrainingRun::step(const GlobalBatch& batch) {
+  forward_backward(model_, batch);
+  optimizer_.step(learning_rate(settings_.train, next_, total_), optimizer_.gradient_norm());
+  next_++;
+}
+
+double TrainingRun::flops_of(const GlobalBatch& batch) const {
+  return 3 * (flops_.body * static_cast<double>(batch.tokens) +
+              flops_.head * static_cast<double>(batch.labels));
+}
+
+TrainingTimes time_training(const std::string& model, const std::string& preset,
                             const Effort& effort) {
-  const Settings settings = resolve({}, {{&setting_named("run.model"), model_name, "bench"},
+  const Settings settings = resolve({}, {{&setting_named("run.model"), model, "bench"},
                                          {&setting_named("run.preset"), preset, "bench"}})
                                 .settings;
-  const Model model = model_of(settings, Device::cpu);
-  const TrainLoader loader = loader_of(settings);
-  const std::int64_t total = total_steps(settings, loader);
-  AdamW optimizer(*model.parameters, settings.train);
+  TrainingRun training(settings, Device::cpu);
   std::int64_t next = 0;
-  const auto step = [&]() {
-    const GlobalBatch batch = loader.at(next);
-    forward_backward(model, batch);
-    optimizer.step(learning_rate(settings.train, next, total), optimizer.gradient_norm());
-    next++;
-    return batch;
-  };
-  step();
-  const ForwardFlops flops = mamba_flops(MambaConfig::from_json(model.config));
+  training.step(training.batch_at(next++));
   const OtherPrograms others;
   std::vector<double> ms, tokens, token_rates, flop_rates;
   for (Repetition again(effort); again.wanted();) {
     const double start = seconds_now();
-    const GlobalBatch batch = step();
+    const GlobalBatch batch = training.batch_at(next++);
+    training.step(batch);
     const double seconds = seconds_now() - start;
     const double fed = static_cast<double>(batch.tokens);
-    const double needed = 3 * (flops.body * fed + flops.head * static_cast<double>(batch.labels));
     ms.push_back(1e3 * seconds);
     tokens.push_back(fed);
     token_rates.push_back(fed / seconds);
-    flop_rates.push_back(needed / seconds / 1e9);
+    flop_rates.push_back(training.flops_of(batch) / seconds / 1e9);
   }
   return {.step_ms = median(ms),
           .tokens_per_s = median(token_rates),

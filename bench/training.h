@@ -6,8 +6,34 @@
 #include <string>
 
 #include "bench/measurement.h"
+#include "data/batches.h"
+#include "models/model.h"
+#include "train/optimizer.h"
+#include "train/settings.h"
 
 namespace farsight::bench {
+
+/// A model under training: the one place where the benchmark calls what train/trainer.cpp calls.
+class TrainingRun {
+ public:
+  TrainingRun(const Settings& settings, Device device);
+  TrainingRun(const TrainingRun&) = delete;
+  TrainingRun& operator=(const TrainingRun&) = delete;
+
+  GlobalBatch batch_at(std::int64_t step) const { return loader_.at(step); }
+  /// The next step, whatever the batch.
+  void step(const GlobalBatch& batch);
+  /// Floating-point operations that a step needs: forward, and twice that backward.
+  double flops_of(const GlobalBatch& batch) const;
+
+ private:
+  Settings settings_;
+  Model model_;
+  TrainLoader loader_;
+  std::int64_t total_, next_ = 0;
+  AdamW optimizer_;
+  ForwardFlops flops_;
+};
 
 struct TrainingTimes {
   double step_ms = 0;
@@ -19,8 +45,8 @@ struct TrainingTimes {
   double others = 0;  ///< processors that other programs used meanwhile
 };
 
-/// The first steps of `model` under `preset`, in f32, all medians. The lengths in a batch vary from
-/// step to step, and so does the time.
+/// The first steps of `model` under `preset` on the CPU, in f32, all medians. The lengths in a batch
+/// vary from step to step, and so does the time.
 TrainingTimes time_training(const std::string& model, const std::string& preset,
                             const Effort& effort);
 

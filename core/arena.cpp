@@ -220,6 +220,20 @@ void Arena::reset_peak() {
   }
 }
 
+void Arena::release_unused_segments() {
+  std::lock_guard lock(mutex_);
+  std::erase_if(segments_, [this](const std::pair<std::byte*, std::int64_t>& segment) {
+    const auto& [base, bytes] = segment;
+    const auto first = blocks_.find(base);
+    if (!first->second.free || first->second.bytes != bytes) return false;
+    free_.erase({bytes, base});
+    blocks_.erase(first);
+    reserved_bytes_ -= bytes;
+    source_.release(base, bytes);
+    return true;
+  });
+}
+
 std::vector<Arena::Usage> Arena::usage() const {
   std::lock_guard lock(mutex_);
   std::vector<Usage> all;

@@ -67,6 +67,8 @@ class Arena {
   /// Segments asked of the device so far: constant after the first training step.
   std::int64_t segments() const { return static_cast<std::int64_t>(segments_.size()); }
   void reset_peak();
+  /// Gives segments that hold no block back to the device: between two uses of very different sizes.
+  void release_unused_segments();
 
   /// Refuse to hold more than this (0: no limit): a fake small device for tests, or a user's cap.
   void set_limit(std::int64_t bytes) { limit_bytes_ = bytes; }

@@ -16,7 +16,8 @@ struct ByteRows {
   std::int64_t stride = 0;
 };
 
-/// Everything is ordered on the one stream that computes; only `download` and `synchronize` wait.
+/// Everything is ordered on the one stream that computes; only `download`, `synchronize` and
+/// `elapsed_ms` wait.
 struct DeviceCalls {
   /// Every byte of `rows` rows becomes `value`.
   void (*fill)(ByteRows to, unsigned char value, std::int64_t bytes, std::int64_t rows) = nullptr;
@@ -30,6 +31,10 @@ struct DeviceCalls {
   /// To the host, when everything before has been computed.
   void (*download)(void* to, const void* from, std::int64_t bytes) = nullptr;
   void (*synchronize)() = nullptr;
+  /// Moments on the device's own clock, numbered from 0: `mark` puts one behind everything queued so
+  /// far, `elapsed_ms` waits for the later of two and gives the milliseconds between them.
+  void (*mark)(int moment) = nullptr;
+  double (*elapsed_ms)(int from, int to) = nullptr;
 };
 
 /// Throws Error(device) while no GPU is selected.

@@ -143,7 +143,9 @@ void install_memory() {
                     .convert = convert_rows,
                     .upload = upload,
                     .download = download,
-                    .synchronize = synchronize});
+                    .synchronize = synchronize,
+                    .mark = mark,
+                    .elapsed_ms = elapsed_ms});
 }
 
 }  // namespace farsight::cuda

@@ -31,6 +31,10 @@ struct Workspace {
 };
 Workspace workspace();
 
+/// The moments of core/device_calls.h: events on the compute stream.
+void mark(int moment);
+double elapsed_ms(int from, int to);
+
 /// The memory calls of core/device_calls.h, and the arena's segments; called by select_gpu().
 void install_memory();
 

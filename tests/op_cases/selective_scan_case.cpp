@@ -76,6 +76,28 @@ std::vector<OpCase> selective_scan_cases() {
           [](std::span<const Tensor> in) {
             return std::vector{selective_scan({in[0], in[1], in[2], in[3], in[4], in[5], in[6]})};
           }};
+  OpCase selected{.name = "selective_scan, z, gate",
+                  .kernels = kernels,
+                  .size_names = names,
+                  .sizes = {{2, 35, 5, 3}, {1, 64, 16, 2}},
+                  .inputs =
+                      [](const Sizes& s) {
+                        std::vector<OpInput> all = plain_inputs(s);
+                        all.push_back({.name = "gate", .shape = {s[0], s[1], s[2]}});
+                        return all;
+                      },
+                  .call =
+                      [](std::span<const Tensor> in) {
+                        return std::vector{selective_scan({.u = in[0],
+                                                           .delta = in[1],
+                                                           .A_log = in[2],
+                                                           .B = in[3],
+                                                           .C = in[4],
+                                                           .D = in[5],
+                                                           .bias = in[6],
+                                                           .z = &in[7],
+                                                           .gate = &in[8]})};
+                      }};
   OpCase full{
       .name = "selective_scan, z, gate, states in and out, packed rows",
       .kernels = kernels,
@@ -103,7 +125,7 @@ std::vector<OpCase> selective_scan_cases() {
       .bytes = [](const Sizes& s,
                   double size) { return 14 * size * static_cast<double>(s[0] * s[1] * s[2]); },
       .flops = [](const Sizes& s) { return 21 * states(s); }};
-  return {gated, bare, full};
+  return {gated, bare, selected, full};
 }
 
 }  // namespace farsight
