@@ -39,9 +39,9 @@ test-gpu: ## the tests of the GPU; without one they fail      | make test-gpu
 	@$(BUILD) release farsight_tests
 	@FARSIGHT_REQUIRE_GPU=1 bash cmake/run_tests.sh build -tc="gpu: *"
 
-bench: ## measures every op against this machine's limits     | make bench ARGS="--only scan"
+bench: ## measures every op against this machine's limits     | make bench DEVICE=cuda ARGS="--only scan"
 	@$(BUILD) --quiet release farsight_bench
-	@build/bin/farsight_bench $(ARGS)
+	@build/bin/farsight_bench $(if $(DEVICE),--device '$(DEVICE)') $(ARGS)
 
 doctor: ## says in one line each what this machine has         | make doctor
 	@bash cmake/doctor.sh

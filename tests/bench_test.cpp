@@ -54,7 +54,8 @@ TEST_CASE("bench: a quick run of one operation prints its table and appends JSON
   const TemporaryFolder folder;
   const std::filesystem::path file = folder / "lines.jsonl";
   const std::string arguments =
-      "--quick --threads 2 --only embedding --note 'two words' --json '" + file.string() + "'";
+      "--device cpu --quick --threads 2 --only embedding --note 'two words' --json '" +
+      file.string() + "'";
   for (std::size_t repeat = 1; repeat <= 2; repeat++) {
     const Outcome outcome = run(arguments);
     INFO(outcome.text);
@@ -98,7 +99,7 @@ TEST_CASE("bench: what cannot be measured or written is said before anything is 
   const Outcome unknown = run("--onyl scan");
   CHECK(unknown.status == 2);
   CHECK(mentions(unknown.text, "did you mean '--only'"));
-  const Outcome nothing = run("--only nonsense");
+  const Outcome nothing = run("--device cpu --only nonsense");
   CHECK(nothing.status == 2);
   CHECK(mentions(nothing.text, "nonsense"));
   for (const char* count : {"0", "-1", "2x", "99999999999", ""}) {
@@ -108,8 +109,8 @@ TEST_CASE("bench: what cannot be measured or written is said before anything is 
   }
   CHECK(run("--only").status == 2);
   const TemporaryFolder folder;
-  const Outcome unwritable =
-      run("--only embedding --json '" + (folder / "missing/lines.jsonl").string() + "'");
+  const Outcome unwritable = run("--device cpu --only embedding --json '" +
+                                 (folder / "missing/lines.jsonl").string() + "'");
   CHECK(unwritable.status == 5);
   CHECK(mentions(unwritable.text, "--json: cannot write to"));
 }

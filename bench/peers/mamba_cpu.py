@@ -12,22 +12,17 @@ Needs Python 3.11, torch and transformers. bench/README.md says how both program
 """
 
 import argparse
-import datetime
 import functools
-import json
 import os
 import pathlib
-import shlex
 import statistics
-import subprocess
-import sys
 import time
 import tomllib
 
 import torch
 import torch.nn.functional as F
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from lines import ROOT, append, provenance, sizes_text
 
 # Of tests/op_cases/selective_scan_case.cpp.
 SCAN_SIZES = [(64, 64, 128, 16), (16, 512, 512, 16), (16, 512, 512, 64), (8, 512, 1536, 16)]
@@ -184,16 +179,6 @@ def device():
     return f"{names[0] if names else 'unknown processor'}, {os.cpu_count()} processors"
 
 
-def commit():
-    command = ["git", "describe", "--always", "--dirty=+changes"]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    return found.stdout.strip() or "unknown"
-
-
-def sizes_text(sizes):
-    return " ".join(f"{name}={size:g}" for name, size in sizes.items())
-
-
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="only lines whose name and sizes contain this")
@@ -231,15 +216,7 @@ def main():
     options = parse_options()
     torch.set_num_threads(options.threads)
     torch.manual_seed(42)
-    shared = {
-        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "device": device(),
-        "threads": options.threads,
-        "commit": commit(),
-        "command": shlex.join(["python3", *sys.argv]),
-    }
-    if options.note:
-        shared["note"] = options.note
+    shared = {**provenance(device(), options.note), "threads": options.threads}
     for name, program, measure in lines(options):
         others = OtherPrograms()
         times = measure()
@@ -250,9 +227,7 @@ def main():
             numbers = f"forward {line['forward_ms']:.2f} ms, backward {line['backward_ms']:.2f} ms"
         sizes = sizes_text(line["sizes"])
         print(f"{name:<28}  {sizes:<24}  {numbers}, others {line['others']:.1f}", flush=True)
-        if options.json:
-            with open(options.json, "a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+        append(options.json, line)
 
 
 if __name__ == "__main__":
