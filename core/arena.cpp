@@ -62,8 +62,9 @@ Arena::~Arena() {
 }
 
 Arena::Blocks::iterator Arena::find_free(std::int64_t bytes) {
-  const auto best = free_.lower_bound({bytes, nullptr});
-  return best == free_.end() ? blocks_.end() : blocks_.find(best->second);
+  const auto best = free_.lower_bound({pool_, bytes, nullptr});
+  if (best == free_.end() || best->pool != pool_) return blocks_.end();
+  return blocks_.find(best->base);
 }
 
 void Arena::add_segment(std::int64_t bytes) {
@@ -77,8 +78,9 @@ void Arena::add_segment(std::int64_t bytes) {
   std::byte* base = static_cast<std::byte*>(memory);
   segments_.emplace_back(base, size);
   reserved_bytes_ += size;
-  blocks_[base] = Block{.bytes = size, .first_of_segment = true};
-  free_.insert({size, base});
+  const auto at =
+      blocks_.insert_or_assign(base, Block{.bytes = size, .first_of_segment = true, .pool = pool_});
+  free_.insert(place_of(at.first));
 }
 
 std::string Arena::explain(std::int64_t bytes, const char* name) const {
@@ -116,11 +118,11 @@ void* Arena::allocate(std::int64_t bytes, const char* name) {
   }
   std::byte* base = at->first;
   Block& block = at->second;
-  free_.erase({block.bytes, base});
+  free_.erase(place_of(at));
   if (block.bytes > size) {
     const std::int64_t rest = block.bytes - size;
-    blocks_[base + size] = Block{.bytes = rest};
-    free_.insert({rest, base + size});
+    const auto left = blocks_.insert_or_assign(base + size, Block{.bytes = rest, .pool = pool_});
+    free_.insert(place_of(left.first));
     block.bytes = size;
   }
   block.free = false;
@@ -162,20 +164,20 @@ void Arena::release(void* address) {
   block.guarded = false;
   const auto next = std::next(at);
   if (next != blocks_.end() && next->second.free && !next->second.first_of_segment) {
-    free_.erase({next->second.bytes, next->first});
+    free_.erase(place_of(next));
     block.bytes += next->second.bytes;
     blocks_.erase(next);
   }
   if (!block.first_of_segment) {
     const auto previous = std::prev(at);
     if (previous->second.free) {
-      free_.erase({previous->second.bytes, previous->first});
+      free_.erase(place_of(previous));
       previous->second.bytes += block.bytes;
       blocks_.erase(at);
       at = previous;
     }
   }
-  free_.insert({at->second.bytes, at->first});
+  free_.insert(place_of(at));
 }
 
 void Arena::fill(std::byte* address, unsigned char value, std::int64_t bytes) const {
@@ -225,8 +227,9 @@ void Arena::release_unused_segments() {
   std::erase_if(segments_, [this](const std::pair<std::byte*, std::int64_t>& segment) {
     const auto& [base, bytes] = segment;
     const auto first = blocks_.find(base);
-    if (!first->second.free || first->second.bytes != bytes) return false;
-    free_.erase({bytes, base});
+    const Block& block = first->second;
+    if (!block.free || block.bytes != bytes || block.pool != 0) return false;
+    free_.erase(place_of(first));
     blocks_.erase(first);
     reserved_bytes_ -= bytes;
     source_.release(base, bytes);

@@ -6,6 +6,7 @@
 // what the real run will.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -67,7 +68,13 @@ class Arena {
   /// Segments asked of the device so far: constant after the first training step.
   std::int64_t segments() const { return static_cast<std::int64_t>(segments_.size()); }
   void reset_peak();
+
+  /// From here on blocks come from segments of this pool alone (0 at first), and go back to it when
+  /// they are released. The blocks of a captured graph are used again whenever it is started, at
+  /// times when the arena has long given them back: they have a pool to themselves.
+  void use_pool(int pool) { pool_ = pool; }
   /// Gives segments that hold no block back to the device: between two uses of very different sizes.
+  /// Those of a pool other than 0 stay: a graph may still use them.
   void release_unused_segments();
 
   /// Refuse to hold more than this (0: no limit): a fake small device for tests, or a user's cap.
@@ -88,8 +95,19 @@ class Arena {
     bool first_of_segment = false;
     const char* name = "";
     std::int64_t wanted_bytes = 0;
+    int pool = 0;
   };
   using Blocks = std::map<std::byte*, Block>;
+  /// A free block, ordered by pool, size and address: best fit first.
+  struct Place {
+    int pool = 0;
+    std::int64_t bytes = 0;
+    std::byte* base = nullptr;
+    auto operator<=>(const Place&) const = default;
+  };
+  static Place place_of(Blocks::const_iterator block) {
+    return {block->second.pool, block->second.bytes, block->first};
+  }
 
   Blocks::iterator find_free(std::int64_t bytes);
   void add_segment(std::int64_t bytes);
@@ -102,10 +120,11 @@ class Arena {
   SegmentSource source_;
   mutable std::mutex mutex_;
   Blocks blocks_;
-  std::set<std::pair<std::int64_t, std::byte*>> free_;  // by size, then address: best fit first
+  std::set<Place> free_;
   std::vector<std::pair<std::byte*, std::int64_t>> segments_;
   std::map<std::string_view, Usage> usage_;
   std::int64_t in_use_bytes_ = 0, peak_bytes_ = 0, reserved_bytes_ = 0, limit_bytes_ = 0;
+  int pool_ = 0;
   Debug debug_;
 };
 

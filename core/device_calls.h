@@ -16,8 +16,8 @@ struct ByteRows {
   std::int64_t stride = 0;
 };
 
-/// Everything is ordered on the one stream that computes; only `download`, `synchronize` and
-/// `elapsed_ms` wait.
+/// Everything is ordered on the one stream that computes; only `download`, `wait`,
+/// `synchronize` and `elapsed_ms` wait.
 struct DeviceCalls {
   /// Every byte of `rows` rows becomes `value`.
   void (*fill)(ByteRows to, unsigned char value, std::int64_t bytes, std::int64_t rows) = nullptr;
@@ -35,6 +35,19 @@ struct DeviceCalls {
   /// far, `elapsed_ms` waits for the later of two and gives the milliseconds between them.
   void (*mark)(int moment) = nullptr;
   double (*elapsed_ms)(int from, int to) = nullptr;
+
+  /// Host memory that the device writes to by itself; never given back.
+  void* (*pinned)(std::int64_t bytes) = nullptr;
+  /// To such memory, in its turn; `wait` with the number that this returns waits for its arrival.
+  std::uint64_t (*fetch)(void* to, const void* from, std::int64_t bytes) = nullptr;
+  void (*wait)(std::uint64_t fetched) = nullptr;
+
+  // Launches between these two are not computed but kept, with their arguments, as a graph that one
+  // call starts again. Nothing may be waited for or uploaded in between.
+  bool (*begin_graph)() = nullptr;  ///< false: launches are waited for (FARSIGHT_SYNC)
+  void* (*end_graph)() = nullptr;  ///< null: something in between cannot be kept
+  void (*start_graph)(void* graph) = nullptr;
+  void (*release_graph)(void* graph) = nullptr;
 };
 
 /// Throws Error(device) while no GPU is selected.

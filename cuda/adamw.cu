@@ -51,13 +51,14 @@ __global__ void __launch_bounds__(kThreads)
 
 __global__ void __launch_bounds__(kShares) add_shares(const __grid_constant__ GradientNormArgs a) {
   const double sum = sum_by_halves<kShares>(a.shares[threadIdx.x]);
-  if (threadIdx.x == 0) *a.norm = sqrt(sum);
+  if (threadIdx.x != 0) return;
+  a.norm[0] = sqrt(sum);
+  if (!isfinite(sum)) a.norm[1] = 1;
 }
 
 struct Step {
   AdamWArgs a;
-  float rate = 0, shrink = 0, beta1 = 0, beta2 = 0, rest1 = 0, rest2 = 0, eps = 0, factor = 0,
-        limit = 0;
+  float beta1 = 0, beta2 = 0, rest1 = 0, rest2 = 0, eps = 0, limit = 0;
 };
 
 /// N = 4 needs every buffer aligned to 16 bytes; N = 1 takes any and any count.
@@ -82,7 +83,10 @@ template <int N>
 __global__ void __launch_bounds__(kThreads) step(const __grid_constant__ Step s) {
   const AdamWArgs& a = s.a;
   const std::int64_t i = (std::int64_t(blockIdx.x) * kThreads + threadIdx.x) * N;
-  if (i >= a.count) return;
+  if (i >= a.count || a.norm[1] != 0) return;
+  const float rate = static_cast<float>(a.schedule[0]), shrink = static_cast<float>(a.schedule[1]);
+  const bool clips = a.norm_limit > 0 && a.norm[0] > a.norm_limit;
+  const float factor = clips ? static_cast<float>(a.norm_limit / a.norm[0]) : 1.0f;
   float *p = static_cast<float*>(a.p), *m = static_cast<float*>(a.m), *v = static_cast<float*>(a.v);
   float gradient[N], mean[N], square[N], value[N];
   load(static_cast<const float*>(a.g), i, gradient);
@@ -93,15 +97,15 @@ __global__ void __launch_bounds__(kThreads) step(const __grid_constant__ Step s)
   const bool decays = a.decays == nullptr || a.decays[group] != 0;
 #pragma unroll
   for (int k = 0; k < N; k++) {
-    float g = gradient[k] * s.factor;
+    float g = gradient[k] * factor;
     if (s.limit > 0) {
       g = g > s.limit ? s.limit : g;  // NaN passes
       g = g < -s.limit ? -s.limit : g;
     }
     mean[k] = s.beta1 * mean[k] + s.rest1 * g;
     square[k] = s.beta2 * square[k] + s.rest2 * g * g;
-    value[k] -= s.rate * mean[k] / (sqrtf(square[k]) + s.eps);
-    if (decays) value[k] -= s.shrink * value[k];
+    value[k] -= rate * mean[k] / (sqrtf(square[k]) + s.eps);
+    if (decays) value[k] -= shrink * value[k];
   }
   store(m, i, mean);
   store(v, i, square);
@@ -139,16 +143,12 @@ void gradient_norm(const GradientNormArgs& a) {
 void adamw_step(const AdamWArgs& a) {
   if (a.type != DType::f32) unsupported("adamw_step", name_of(a.type));
   if (a.count == 0) return;
-  const double t = static_cast<double>(a.t);
   const Step s{.a = a,
-               .rate = static_cast<float>(a.lr * sqrt(1 - pow(a.beta2, t)) / (1 - pow(a.beta1, t))),
-               .shrink = static_cast<float>(a.lr * a.weight_decay),
                .beta1 = static_cast<float>(a.beta1),
                .beta2 = static_cast<float>(a.beta2),
                .rest1 = 1 - static_cast<float>(a.beta1),
                .rest2 = 1 - static_cast<float>(a.beta2),
                .eps = static_cast<float>(a.eps),
-               .factor = static_cast<float>(a.factor),
                .limit = static_cast<float>(a.value_limit)};
   const bool vectors = a.count % 4 == 0 && aligned(a.p) && aligned(a.m) && aligned(a.v) &&
                        aligned(a.g) && aligned(a.operands);

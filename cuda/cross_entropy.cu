@@ -126,8 +126,9 @@ __global__ void __launch_bounds__(kThreads) forward(const __grid_constant__ Cros
   const bool inside = target >= 0 && target < a.V;
   const float log_sum = mine.most + logf(mine.sum);
   static_cast<float*>(a.log_sums)[i] = log_sum;
-  // A target outside the vocabulary reads nothing: its loss is NaN, which stops the training.
-  static_cast<float*>(a.losses)[i] = inside ? log_sum - to_float(row[target]) : NAN;
+  // Another target outside the vocabulary reads nothing: its loss is NaN, which stops the training.
+  const float loss = inside ? log_sum - to_float(row[target]) : NAN;
+  static_cast<float*>(a.losses)[i] = target == -1 ? 0.0f : loss;
 }
 
 template <class T, int kThreads>
@@ -135,9 +136,10 @@ __global__ void __launch_bounds__(kThreads) backward(const __grid_constant__ Cro
   constexpr int N = kVector<T>;
   const std::int64_t i = blockIdx.x;
   T* row = static_cast<T*>(a.logits) + i * a.V;
-  const float factor = *static_cast<const float*>(a.dloss) * static_cast<float>(a.scale);
-  const float log_sum = static_cast<const float*>(a.log_sums)[i];
   const std::int64_t target = a.targets[i];
+  const float factor =
+      target == -1 ? 0.0f : *static_cast<const float*>(a.dloss) * static_cast<float>(a.scale);
+  const float log_sum = static_cast<const float*>(a.log_sums)[i];
   const auto gradient = [&](float x, std::int64_t v) {
     const float chance = __expf(x - log_sum);
     return factor * (v == target ? chance - 1.0f : chance);

@@ -2,7 +2,7 @@
 // backward's threads never meet. Floor: R rows read and written; backward also x_rows zeroed.
 //
 // What the CPU refuses (a row outside x) cannot be refused here without waiting for the device:
-// whoever makes `rows` checks them on the host. Such a row is neither read nor written.
+// whoever makes `rows` checks them on the host. Such a row gives zeros, as -1 does.
 #include "ops/gather_rows.h"
 
 #include "cuda/device.cuh"
@@ -17,9 +17,10 @@ __global__ void __launch_bounds__(RowGrid::kThreads)
   const std::int64_t i = at.column * V;
   if (at.row >= a.R || i >= a.D) return;
   const std::int64_t row = a.rows[at.row];
-  if (row < 0 || row >= a.x_rows) return;
-  float x[V];
-  load_elements<V>(static_cast<const T*>(a.x) + row * a.x_stride + i, x);
+  float x[V] = {};
+  if (row >= 0 && row < a.x_rows) {
+    load_elements<V>(static_cast<const T*>(a.x) + row * a.x_stride + i, x);
+  }
   store_elements<V>(static_cast<T*>(a.y) + at.row * a.D + i, x);
 }
 

@@ -114,6 +114,36 @@ void download(void* to, const void* from, std::int64_t bytes) {
   synchronize();
 }
 
+void* pinned(std::int64_t bytes) {
+  void* address = nullptr;
+  succeeded(cudaHostAlloc(&address, size(bytes), cudaHostAllocDefault), "cudaHostAlloc");
+  return address;
+}
+
+/// One event a fetch, taken in turn: when its turn comes again, an event says later than it must
+/// that a fetch has arrived, never earlier.
+cudaEvent_t arrival(std::uint64_t fetched) {
+  constexpr std::size_t kEvents = 16;
+  static cudaEvent_t events[kEvents] = {};
+  cudaEvent_t& event = events[fetched % kEvents];
+  if (event == nullptr) {
+    succeeded(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
+  }
+  return event;
+}
+
+std::uint64_t fetch(void* to, const void* from, std::int64_t bytes) {
+  static std::uint64_t count = 0;
+  succeeded(cudaMemcpyAsync(to, from, size(bytes), cudaMemcpyDeviceToHost, stream()),
+            "cudaMemcpyAsync");
+  succeeded(cudaEventRecord(arrival(++count), stream()), "cudaEventRecord");
+  return count;
+}
+
+void wait(std::uint64_t fetched) {
+  succeeded(cudaEventSynchronize(arrival(fetched)), "cudaEventSynchronize");
+}
+
 void fill_block(void* address, unsigned char value, std::int64_t bytes) {
   fill({address, bytes}, value, bytes, 1);
 }
@@ -145,7 +175,14 @@ void install_memory() {
                     .download = download,
                     .synchronize = synchronize,
                     .mark = mark,
-                    .elapsed_ms = elapsed_ms});
+                    .elapsed_ms = elapsed_ms,
+                    .pinned = pinned,
+                    .fetch = fetch,
+                    .wait = wait,
+                    .begin_graph = begin_graph,
+                    .end_graph = end_graph,
+                    .start_graph = start_graph,
+                    .release_graph = release_graph});
 }
 
 }  // namespace farsight::cuda

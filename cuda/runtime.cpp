@@ -28,14 +28,6 @@ Gpu& gpu() {
   return instance;
 }
 
-bool sync_after_launch() {
-  static const bool wanted = [] {
-    const char* value = std::getenv("FARSIGHT_SYNC");
-    return value != nullptr && std::string_view(value) != "0" && *value != '\0';
-  }();
-  return wanted;
-}
-
 std::string version_text(int version) {
   return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
 }
@@ -88,6 +80,14 @@ int multiprocessors() {
 }
 Workspace workspace() {
   return gpu().workspace;
+}
+
+bool sync_after_launch() {
+  static const bool wanted = [] {
+    const char* value = std::getenv("FARSIGHT_SYNC");
+    return value != nullptr && std::string_view(value) != "0" && *value != '\0';
+  }();
+  return wanted;
 }
 
 void succeeded(cudaError_t status, const char* call) {

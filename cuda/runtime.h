@@ -20,6 +20,8 @@ void succeeded(cudaError_t status, const char* call);
 /// After every launch: throws Error(device) naming the kernel if the launch failed; with
 /// FARSIGHT_SYNC=1 waits for it, so that an asynchronous fault names its kernel.
 void launched(const char* kernel);
+/// FARSIGHT_SYNC=1.
+bool sync_after_launch();
 /// Throws Error(device): "selective_scan_forward: f64 runs on the CPU only".
 [[noreturn]] void unsupported(const char* kernel, const char* what);
 
@@ -34,6 +36,12 @@ Workspace workspace();
 /// The moments of core/device_calls.h: events on the compute stream.
 void mark(int moment);
 double elapsed_ms(int from, int to);
+
+/// The graphs of core/device_calls.h: the compute stream, captured.
+bool begin_graph();
+void* end_graph();
+void start_graph(void* graph);
+void release_graph(void* graph);
 
 /// The memory calls of core/device_calls.h, and the arena's segments; called by select_gpu().
 void install_memory();

@@ -7,6 +7,7 @@
 
 #include "core/check.h"
 #include "core/parallel.h"
+#include "data/packing.h"
 #include "data/permutation.h"
 
 namespace farsight {
@@ -16,28 +17,87 @@ int length_of(const MqarTask& task, const ExampleId& id) {
   return task.cells[id.cell].length;
 }
 
-Batch make_batch(const MqarTask& task, Split split, std::uint64_t seed,
-                 std::span<const ExampleId> ids) {
+std::vector<Example> generate_all(const MqarTask& task, Split split, std::uint64_t seed,
+                                  std::span<const ExampleId> ids) {
   std::vector<Example> examples(ids.size());
   parallel_for(static_cast<std::int64_t>(ids.size()), [&](std::int64_t i) {
-    const std::size_t row = static_cast<std::size_t>(i);
-    examples[row] = generate(task, split, seed, ids[row].cell, ids[row].sample);
+    const std::size_t at = static_cast<std::size_t>(i);
+    examples[at] = generate(task, split, seed, ids[at].cell, ids[at].sample);
   });
+  return examples;
+}
+
+/// At the end of the batch's tokens.
+void append(Batch& batch, const ExampleId& id, const Example& example) {
+  const std::int32_t begin = static_cast<std::int32_t>(batch.tokens.size());
+  batch.examples.push_back(id);
+  batch.tokens.insert(batch.tokens.end(), example.tokens.begin(), example.tokens.end());
+  for (const Label& label : example.labels) {
+    batch.label_rows.push_back(begin + label.position - 1);
+    batch.targets.push_back(label.target);
+    batch.pairs.push_back(label.pair);
+  }
+}
+
+Batch make_batch(const MqarTask& task, Split split, std::uint64_t seed,
+                 std::span<const ExampleId> ids) {
+  const std::vector<Example> examples = generate_all(task, split, seed, ids);
   Batch batch;
   batch.rows = static_cast<int>(ids.size());
   batch.length = length_of(task, ids.front());
-  batch.examples.assign(ids.begin(), ids.end());
   batch.tokens.reserve(ids.size() * static_cast<std::size_t>(batch.length));
-  for (const Example& example : examples) {
-    const std::int32_t begin = static_cast<std::int32_t>(batch.tokens.size());
-    batch.tokens.insert(batch.tokens.end(), example.tokens.begin(), example.tokens.end());
-    for (const Label& label : example.labels) {
-      batch.label_rows.push_back(begin + label.position - 1);
-      batch.targets.push_back(label.target);
-      batch.pairs.push_back(label.pair);
-    }
+  for (std::size_t i = 0; i < ids.size(); i++) {
+    append(batch, ids[i], examples[i]);
   }
   return batch;
+}
+
+/// Rows that hold the examples rows[r] of `ids`, which are as long as `lengths` says.
+Batch make_packed_batch(const MqarTask& task, std::uint64_t seed, std::span<const ExampleId> ids,
+                        std::span<const int> lengths, int length,
+                        std::span<const std::vector<std::size_t>> rows) {
+  std::vector<ExampleId> mine;
+  for (const std::vector<std::size_t>& row : rows) {
+    for (std::size_t i : row) {
+      mine.push_back(ids[i]);
+    }
+  }
+  const std::vector<Example> examples = generate_all(task, Split::train, seed, mine);
+  Batch batch;
+  batch.rows = static_cast<int>(rows.size());
+  batch.length = length;
+  std::size_t next = 0;
+  for (const std::vector<std::size_t>& row : rows) {
+    int left = length;
+    for (std::size_t i : row) {
+      append(batch, ids[i], examples[next++]);
+      count_up(batch.positions, lengths[i]);
+      left -= lengths[i];
+    }
+    batch.tokens.resize(batch.tokens.size() + static_cast<std::size_t>(left));
+    count_up(batch.positions, left);
+  }
+  return batch;
+}
+
+/// `ids` by descending length, several in a row.
+std::vector<Batch> make_packed_batches(const MqarTask& task, std::uint64_t seed,
+                                       std::span<const ExampleId> ids, std::int64_t max_tokens) {
+  std::vector<Batch> batches;
+  if (ids.empty()) return batches;
+  std::vector<int> lengths;
+  for (const ExampleId& id : ids) {
+    lengths.push_back(length_of(task, id));
+  }
+  const int length = lengths.front();
+  const std::vector<std::vector<std::size_t>> rows = pack_first_fit(lengths, length);
+  const auto most = static_cast<std::size_t>(std::max<std::int64_t>(1, max_tokens / length));
+  for (std::size_t begin = 0; begin < rows.size(); begin += most) {
+    const std::size_t count = std::min(most, rows.size() - begin);
+    batches.push_back(
+        make_packed_batch(task, seed, ids, lengths, length, std::span(rows).subspan(begin, count)));
+  }
+  return batches;
 }
 
 /// Cuts a list of examples, in its order, wherever the length changes or a batch is full.
@@ -137,7 +197,8 @@ GlobalBatch TrainLoader::at(std::int64_t step, Shard shard) const {
     turn = (turn + 1) % shard.world;
   }
   global.micro_batches =
-      make_batches(task_, Split::train, options_.seed, mine, options_.micro_tokens);
+      options_.pack ? make_packed_batches(task_, options_.seed, mine, options_.micro_tokens)
+                    : make_batches(task_, Split::train, options_.seed, mine, options_.micro_tokens);
   return global;
 }
 

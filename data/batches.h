@@ -1,7 +1,8 @@
-// MQAR examples in batches of equal-length rows: no padding, no mask.
+// MQAR examples in batches of equal-length rows: no mask, and no padding but what packing cannot fill.
 //
 // A training step takes a global batch, a random sample of all cells (so long and short examples
-// weigh as the paper's mixed batches do), and computes it in micro-batches, one length each. The
+// weigh as the paper's mixed batches do), and computes it in micro-batches: one length each, or, when
+// packed, rows as long as the longest example with shorter ones side by side. The
 // loss of every micro-batch is a sum divided by the labels of the whole global batch, which makes
 // the gradient independent of how it was cut.
 #pragma once
@@ -22,13 +23,19 @@ struct ExampleId {
 
 struct Batch {
   int rows = 0;
-  int length = 0;                        ///< of every row, in tokens
-  std::vector<std::int32_t> tokens;      ///< [rows, length]
-  std::vector<ExampleId> examples;       ///< [rows]
+  int length = 0;                    ///< of every row, in tokens
+  std::vector<std::int32_t> tokens;  ///< [rows, length]
+  /// One a row; of a packed batch, in the order of rows and within them.
+  std::vector<ExampleId> examples;
   std::vector<std::int32_t> label_rows;  ///< [labels] row*length + position of the logits scored
   std::vector<std::int32_t> targets;     ///< [labels] the token expected there
   std::vector<std::int32_t> pairs;       ///< [labels] the pair of its example that it belongs to
 
+  /// [rows, length] place of every token in its example, when rows hold several; else empty. What
+  /// fills the end of a row begins at 0 too: no model may look over a 0.
+  std::vector<std::int32_t> positions = {};
+
+  bool packed() const { return !positions.empty(); }
   std::int64_t labels() const { return static_cast<std::int64_t>(targets.size()); }
   friend bool operator==(const Batch&, const Batch&) = default;
 };
@@ -50,6 +57,7 @@ struct TrainLoaderOptions {
   std::int64_t examples_per_cell = kPaperTrainExamples;
   std::int64_t batch_size = 160;       ///< examples of a global batch
   std::int64_t micro_tokens = 16'384;  ///< at most, in a micro-batch; one row always fits
+  bool pack = false;                   ///< several short examples in a row
 };
 
 /// The training data of a run as a function of the step: there is no state to save. Every epoch

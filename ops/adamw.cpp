@@ -49,12 +49,12 @@ template <class A>
 void step(const AdamWArgs& a) {
   constexpr int L = kLanes<A>;
   static_assert(AdamWArgs::kDecayGroup % L == 0);
-  const double t = static_cast<double>(a.t);
-  const A rate =
-      static_cast<A>(a.lr * std::sqrt(1 - std::pow(a.beta2, t)) / (1 - std::pow(a.beta1, t)));
-  const A shrink = static_cast<A>(a.lr * a.weight_decay);
+  if (a.norm[1] != 0) return;
+  const A rate = static_cast<A>(a.schedule[0]), shrink = static_cast<A>(a.schedule[1]);
   const A beta1 = static_cast<A>(a.beta1), beta2 = static_cast<A>(a.beta2);
-  const A eps = static_cast<A>(a.eps), factor = static_cast<A>(a.factor);
+  const bool clips = a.norm_limit > 0 && a.norm[0] > a.norm_limit;
+  const A eps = static_cast<A>(a.eps),
+          factor = static_cast<A>(clips ? a.norm_limit / a.norm[0] : 1);
   const A limit = static_cast<A>(a.value_limit);
   A *p = static_cast<A*>(a.p), *m = static_cast<A*>(a.m), *v = static_cast<A*>(a.v);
   const A* g = static_cast<const A*>(a.g);
@@ -88,7 +88,8 @@ void step(const AdamWArgs& a) {
 }  // namespace
 
 void gradient_norm(const GradientNormArgs& a) {
-  *a.norm = a.type == DType::f64 ? norm_of<double>(a) : norm_of<float>(a);
+  a.norm[0] = a.type == DType::f64 ? norm_of<double>(a) : norm_of<float>(a);
+  if (!std::isfinite(a.norm[0])) a.norm[1] = 1;
 }
 
 void adamw_step(const AdamWArgs& a) {

@@ -1,13 +1,18 @@
 // The optimiser's two kernels, over flat buffers of a whole model. Not differentiable.
 //
-// gradient_norm:  norm = sqrt(sum g^2), summed in f64 over fixed blocks; not finite if any g is not.
+// gradient_norm:  norm[0] = sqrt(sum g^2), summed in f64 over fixed blocks; not finite if any g is not.
+//   norm[1] becomes 1 then, and stays: adamw_step moves nothing as long as it is not 0, so that whoever
+//   looks at the norm a step late finds the parameters that gave it.
 // adamw_step (Loshchilov and Hutter, 2019; training.md 1), t the number of steps from 1:
-//   g' = g * factor                     clip by norm: factor = min(1, limit / norm), else 1
+//   g' = g * min(1, norm_limit / norm)  clip by norm
 //   g' = clamp(g', -limit, limit)       clip by value
 //   m = beta1 m + (1 - beta1) g'        v = beta2 v + (1 - beta2) g'^2
-//   p -= lr sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + eps)
-//   p -= lr weight_decay p              decoupled, after the step; where `decays` says so
-// and the bf16 copy of p is made in the same pass, where `operand_groups` names one.
+//   p -= schedule[0] m / (sqrt(v) + eps)    schedule[0] = lr sqrt(1 - beta2^t) / (1 - beta1^t)
+//   p -= schedule[1] p                      schedule[1] = lr weight_decay: decoupled, after the step;
+//                                           where `decays` says so
+// and the bf16 copy of p is made in the same pass, where `operand_groups` names one. What changes from
+// step to step (schedule and norm) lies in the device's memory: a launch has the same arguments every
+// time, and the host waits for nothing.
 // Everything is f32 (f64 for models computed in f64).
 #pragma once
 
@@ -19,7 +24,7 @@ struct GradientNormArgs {
   static constexpr int kShares = 1024;
 
   const void* g = nullptr;
-  double* norm = nullptr;    // on the device, as all the rest
+  double* norm = nullptr;    // [2]; on the device, as all the rest
   double* shares = nullptr;  // [kShares]: workspace of the CUDA kernel
   std::int64_t count = 0;
   DType type = DType::f32;
@@ -36,9 +41,10 @@ struct AdamWArgs {
   // [count / 16]: which group of 16 operands is the copy; negative: there is none
   const std::int32_t* operand_groups = nullptr;
   std::int64_t count = 0;
-  std::int64_t t = 1;
-  double lr = 0, beta1 = 0.9, beta2 = 0.95, eps = 1e-6, weight_decay = 0;
-  double factor = 1;       // of the gradient
+  const double* schedule = nullptr;  // [2]
+  const double* norm = nullptr;      // [2], of gradient_norm
+  double beta1 = 0.9, beta2 = 0.95, eps = 1e-6;
+  double norm_limit = 0;   // 0: not clipped by norm
   double value_limit = 0;  // 0: not clipped by value
   DType type = DType::f32;
 };

@@ -45,9 +45,14 @@ void forward(const GatherRowsArgs& a) {
   T* y = static_cast<T*>(a.y);
   for (std::int64_t i = 0; i < a.R; i++) {
     const std::int64_t row = a.rows[i];
-    check(row >= 0 && row < a.x_rows && (i == 0 || a.rows[i - 1] < row),
-          "gather_rows: rows must be strictly increasing in [0, {}), got {} at {}", a.x_rows, row,
-          i);
+    if (row == -1) {
+      std::fill_n(y + i * a.D, a.D, T{});
+      continue;
+    }
+    check(row >= 0 && row < a.x_rows && (i == 0 || a.rows[i - 1] < row) &&
+              (i == 0 || a.rows[i - 1] != -1),
+          "gather_rows: rows must be strictly increasing in [0, {}), then -1, got {} at {}",
+          a.x_rows, row, i);
     std::copy_n(x + row * a.x_stride, a.D, y + i * a.D);
   }
 }
@@ -66,6 +71,7 @@ void backward(const GatherRowsArgs& a) {
   }
   parallel_blocks(a.R, 256, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; i++) {
+      if (a.rows[i] < 0) break;
       T* to = dx + a.rows[i] * a.dx_stride;
       for (std::int64_t d = 0; d < a.D; d++) {
         to[d] = T(static_cast<A>(to[d]) + static_cast<A>(dy[i * a.D + d]));

@@ -1,7 +1,8 @@
 // y[i, :] = x[rows[i], :]
 //
-//   x: [..., D], its leading dimensions flattened    rows: [R] i32, strictly increasing    y: [R,
-//   D]
+//   x: [..., D], its leading dimensions flattened    y: [R, D]
+//   rows: [R] i32, strictly increasing; -1 may follow any number of times: padding up to a number of
+//         rows that does not change from batch to batch. Its rows of y are zero.
 // Gradient: dx[rows[i], :] += dy[i, :], zero elsewhere.
 // What a recall task needs: few positions carry a label, and only they need logits.
 #pragma once

@@ -183,6 +183,10 @@ void forward(const CrossEntropyArgs& a) {
       if (a.predictions != nullptr) a.predictions[i] = best;
       if (a.targets == nullptr) continue;
       const std::int64_t target = a.targets[i];
+      if (target == -1) {
+        static_cast<A*>(a.log_sums)[i] = static_cast<A*>(a.losses)[i] = 0;
+        continue;
+      }
       require(target >= 0 && target < a.V, ExitCode::data,
               "linear_cross_entropy: target {} of row {} is outside the vocabulary of {}", target,
               i, a.V);
@@ -216,6 +220,10 @@ void backward(const CrossEntropyArgs& a) {
       T* row = static_cast<T*>(a.logits) + i * a.V;
       const A log_sum = static_cast<const A*>(a.log_sums)[i];
       const std::int64_t target = a.targets[i];
+      if (target == -1) {
+        std::fill_n(row, a.V, T{});
+        continue;
+      }
       const A chance = std::exp(static_cast<A>(row[target]) - log_sum);
       for (std::int64_t v = 0; v < a.V; v += L) {
         const int count = static_cast<int>(std::min<std::int64_t>(L, a.V - v));

@@ -3,7 +3,8 @@
 //   logits = x w^T      loss = scale * sum_i ( log sum_v exp(logits[i,v]) - logits[i, targets[i]] )
 //
 //   x: [R, D] activations of labelled positions (gather_rows)    w: [V, D], of the type of x
-//   targets: [R] i32 in [0, V)    loss: [1] f32 (f64), 0 when R = 0
+//   targets: [R] i32 in [0, V), or -1: the row counts for nothing (padding)
+//   loss: [1] f32 (f64), 0 when no row counts
 //   scale: 1 / number of labels of the whole global batch, whatever share of it R is
 // Rows go through in chunks. The logits are kept for the backward, and overwritten there by their
 // gradient scale (softmax - onehot), while they fit into 256 MiB; beyond that backward computes
@@ -23,7 +24,7 @@ Tensor argmax_rows(const Tensor& logits);
 
 struct CrossEntropyArgs {
   void* logits = nullptr;                 // [R, V]; backward overwrites them by their gradient
-  const std::int32_t* targets = nullptr;  // [R]; null: argmax only
+  const std::int32_t* targets = nullptr;  // [R], -1: no loss, no gradient; null: argmax only
   void* losses = nullptr;                 // [R] f32 (f64): a row's loss, unscaled
   void* log_sums = nullptr;               // [R] f32 (f64): log sum exp
   std::int32_t* predictions = nullptr;    // [R] or null

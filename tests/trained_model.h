@@ -22,7 +22,7 @@ struct Trained {
       : model(make_mamba(config, Device::cpu, compute)), optimizer(*model.parameters, {}) {
     model.parameters->initialise(seed);
     fill(model.parameters->gradients(), Distribution::uniform(1), seed, "gradients");
-    optimizer.step(0.01, optimizer.gradient_norm());
+    optimizer.step(0.01);
   }
 };
 

@@ -22,7 +22,8 @@ AdamW::AdamW(ParameterStore& parameters, const TrainSettings& settings)
   const Device device = parameters.device();
   m_ = Tensor::zeros(values.shape(), values.dtype(), device, "adamw.m");
   v_ = Tensor::zeros(values.shape(), values.dtype(), device, "adamw.v");
-  norm_ = Tensor::empty({1}, DType::f64, device, "adamw.norm");
+  norm_ = Tensor::zeros({2}, DType::f64, device, "adamw.norm");
+  schedule_ = Tensor::zeros({2}, DType::f64, device, "adamw.schedule");
   norm_shares_ = Tensor::empty({GradientNormArgs::kShares}, DType::f64, device, "adamw.norm");
   if (settings.decay_scope == DecayScope::all) return;
   constexpr std::int64_t group = AdamWArgs::kDecayGroup;
@@ -37,42 +38,47 @@ AdamW::AdamW(ParameterStore& parameters, const TrainSettings& settings)
   decays_ = decays.to(device);
 }
 
-double AdamW::gradient_norm() const {
-  const GradientNormArgs a{.g = parameters_.gradients().ptr(),
+void AdamW::schedule(double lr) {
+  steps_++;
+  const double t = static_cast<double>(steps_);
+  const double rates[2] = {
+      lr * std::sqrt(1 - std::pow(settings_.beta2, t)) / (1 - std::pow(settings_.beta1, t)),
+      lr * settings_.weight_decay};
+  schedule_.copy_from(Tensor::from(std::span<const double>(rates), {2}, "adamw.schedule"));
+}
+
+void AdamW::launch() const {
+  const Device device = parameters_.device();
+  const DType type = parameters_.values().dtype();
+  const void* gradients = parameters_.gradients().ptr();
+  const GradientNormArgs n{.g = gradients,
                            .norm = norm_.data<double>(),
                            .shares = norm_shares_.data<double>(),
                            .count = parameters_.flat_count(),
-                           .type = parameters_.values().dtype()};
-  FARSIGHT_LAUNCH(gradient_norm, parameters_.device(), a);
-  // On the GPU this is the step's one wait for the device beside the loss. Without it the clipping
-  // factor would have to be taken from norm_ by the kernel of the step.
-  return norm_.to(Device::cpu).data<double>()[0];
-}
-
-void AdamW::step(double lr, double norm) {
-  steps_++;
-  const bool by_norm = settings_.clip_kind == ClipKind::norm && settings_.grad_clip > 0;
-  const AdamWArgs a{
-      .p = parameters_.values().ptr(),
-      .m = m_.ptr(),
-      .v = v_.ptr(),
-      .g = parameters_.gradients().ptr(),
-      .decays = decays_ ? decays_.data<std::int32_t>() : nullptr,
-      .operands = parameters_.operands().ptr(),
-      .operand_groups = parameters_.operand_groups()
-                            ? parameters_.operand_groups().data<std::int32_t>()
-                            : nullptr,
-      .count = parameters_.flat_count(),
-      .t = steps_,
-      .lr = lr,
-      .beta1 = settings_.beta1,
-      .beta2 = settings_.beta2,
-      .eps = settings_.eps,
-      .weight_decay = settings_.weight_decay,
-      .factor = by_norm && norm > settings_.grad_clip ? settings_.grad_clip / norm : 1.0,
-      .value_limit = settings_.clip_kind == ClipKind::value ? settings_.grad_clip : 0.0,
-      .type = parameters_.values().dtype()};
-  FARSIGHT_LAUNCH(adamw_step, parameters_.device(), a);
+                           .type = type};
+  FARSIGHT_LAUNCH(gradient_norm, device, n);
+  const auto limit = [this](ClipKind kind) {
+    return settings_.clip_kind == kind ? settings_.grad_clip : 0.0;
+  };
+  const AdamWArgs a{.p = parameters_.values().ptr(),
+                    .m = m_.ptr(),
+                    .v = v_.ptr(),
+                    .g = gradients,
+                    .decays = decays_ ? decays_.data<std::int32_t>() : nullptr,
+                    .operands = parameters_.operands().ptr(),
+                    .operand_groups = parameters_.operand_groups()
+                                          ? parameters_.operand_groups().data<std::int32_t>()
+                                          : nullptr,
+                    .count = parameters_.flat_count(),
+                    .schedule = schedule_.data<double>(),
+                    .norm = norm_.data<double>(),
+                    .beta1 = settings_.beta1,
+                    .beta2 = settings_.beta2,
+                    .eps = settings_.eps,
+                    .norm_limit = limit(ClipKind::norm),
+                    .value_limit = limit(ClipKind::value),
+                    .type = type};
+  FARSIGHT_LAUNCH(adamw_step, device, a);
 }
 
 }  // namespace farsight

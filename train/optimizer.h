@@ -15,10 +15,22 @@ class AdamW {
  public:
   AdamW(ParameterStore& parameters, const TrainSettings& settings);
 
-  /// Norm of all gradients together, before any clipping. Not finite if one of them is not.
-  double gradient_norm() const;
-  /// Clips as the settings say, moves the parameters and makes their copies current.
-  void step(double lr, double norm);
+  /// Clips as the settings say, moves the parameters and makes their copies current. A gradient that
+  /// is not finite moves nothing, nor does any step after it. On a GPU nothing is waited for.
+  void step(double lr) {
+    schedule(lr);
+    launch();
+  }
+  /// The two halves of a step: what changes from step to step goes to the device, and the kernels,
+  /// which are called with the same arguments every time.
+  void schedule(double lr);
+  void launch() const;
+
+  /// [2] f64, on the device: the norm of all gradients together in the last launch, before any
+  /// clipping, not finite if one of them was not; and whether that has ever happened.
+  const Tensor& norm() const { return norm_; }
+  /// norm()[0], waited for.
+  double last_norm() const { return norm_.to(Device::cpu).data<double>()[0]; }
 
   /// Steps taken: the t of the formula.
   std::int64_t steps() const { return steps_; }
@@ -31,7 +43,8 @@ class AdamW {
   ParameterStore& parameters_;
   TrainSettings settings_;
   Tensor m_, v_, decays_;
-  Tensor norm_, norm_shares_;  // [1] f64 and the workspace of its sum
+  Tensor norm_, norm_shares_;  // [2] f64 and the workspace of the sum
+  Tensor schedule_;            // [2] f64: AdamWArgs::schedule
   std::int64_t steps_ = 0;
 };
 

@@ -28,6 +28,8 @@ enum class ClipKind : std::uint8_t { value, norm };
 enum class DecayScope : std::uint8_t { all, matrices };
 enum class Schedule : std::uint8_t { cosine, constant };
 enum class OnNan : std::uint8_t { stop };
+enum class Packing : std::uint8_t { automatic, on, off };
+enum class GraphUse : std::uint8_t { automatic, on, off };
 enum class BestBy : std::uint8_t { pair_accuracy, loss, last };
 
 using Integers = std::vector<std::int64_t>;
@@ -87,6 +89,8 @@ struct TrainSettings {
   double grad_clip = 1.0;
   ClipKind clip_kind = ClipKind::value;
   OnNan on_nan = OnNan::stop;
+  Packing packing = Packing::automatic;
+  GraphUse graphs = GraphUse::automatic;
 };
 
 struct EvalSettings {
@@ -187,6 +191,8 @@ FARSIGHT_NAMES(ClipKind, "value", "norm")
 FARSIGHT_NAMES(DecayScope, "all", "matrices")
 FARSIGHT_NAMES(Schedule, "cosine", "constant")
 FARSIGHT_NAMES(OnNan, "stop")
+FARSIGHT_NAMES(Packing, "auto", "on", "off")
+FARSIGHT_NAMES(GraphUse, "auto", "on", "off")
 FARSIGHT_NAMES(BestBy, "pair-accuracy", "loss", "last")
 #undef FARSIGHT_NAMES
 template <>

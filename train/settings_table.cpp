@@ -190,6 +190,11 @@ std::vector<Setting> make_table() {
       train<&T::on_nan>("train.on_nan", "",
                         "a loss or gradient that is not finite: stop, and keep the last good "
                         "checkpoint"),
+      train<&T::packing>("train.packing", "packing",
+                         "short examples side by side in rows as long as the longest; auto: on a "
+                         "GPU"),
+      around(train<&T::graphs>("train.graphs", "",
+                               "start a step on a GPU as one graph; auto: where that is faster")),
 
       within(0, 1e9,
              eval<&EvalSettings::interval>("eval.interval", "eval-interval",

@@ -6,12 +6,11 @@
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
+#include <deque>
 
 #include "core/atomic_folder.h"
-#include "core/device_calls.h"
 #include "core/files.h"
 #include "eval/recall.h"
-#include "models/mamba.h"
 #include "train/step.h"
 #include "train/task.h"
 
@@ -40,6 +39,7 @@ class Loop {
         loader_(loader_of(context.settings)),
         total_(total_steps(context.settings, loader_)),
         optimizer_(*context.model.parameters, context.settings.train),
+        step_(context.model, optimizer_, context.settings.train.graphs),
         task_(task_of(context.settings, context.settings.run.task)) {}
 
   TrainState run(const std::filesystem::path& resume) {
@@ -61,8 +61,12 @@ class Loop {
     const CatchInterrupts catching;
     const double before = state_.seconds;
     const double start = seconds_now();
+    launched_ = state_.step;
     while (state_.step < total_) {
-      step(progress);
+      while (may_launch()) {
+        launch();
+      }
+      finish(progress);
       state_.seconds = before + (seconds_now() - start);
       after_step(progress);
     }
@@ -71,27 +75,46 @@ class Loop {
   }
 
  private:
-  void step(Progress& progress) {
-    const GlobalBatch batch = loader_.at(state_.step);
-    const StepResult result = forward_backward(model_, batch);
-    const double norm = optimizer_.gradient_norm();
-    if (!std::isfinite(result.loss) || !std::isfinite(norm)) {
-      stop_diverged(state_.step + 1, batch,
-                    fmt::format("loss {}, gradient norm {}", result.loss, norm));
+  /// Whether something is done with the parameters as they are after `step` steps.
+  bool stops_after(std::int64_t step) const {
+    return step == total_ || step % eval_interval_ == 0 || step % save_interval_ == 0;
+  }
+
+  /// A GPU computes one step while the host prepares the next and looks at the one before; nothing
+  /// goes past a step after which the parameters are looked at.
+  bool may_launch() const {
+    const int most = model_.parameters->device() == Device::cuda ? 2 : 1;
+    const bool waits =
+        launched_ != state_.step && (stops_after(launched_) || CatchInterrupts::requested());
+    return launched_ < total_ && step_.under_way() < most && !waits;
+  }
+
+  void launch() {
+    const GlobalBatch batch = loader_.at(launched_);
+    step_.launch(batch, learning_rate(settings_.train, launched_, total_));
+    launched_++;
+    tokens_.push_back(batch.tokens);
+  }
+
+  void finish(Progress& progress) {
+    const StepResult result = step_.finish();
+    if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
+      stop_diverged(state_.step + 1, loader_.at(state_.step),
+                    fmt::format("loss {}, gradient norm {}", result.loss, result.gradient_norm));
     }
-    const double lr = learning_rate(settings_.train, state_.step, total_);
-    optimizer_.step(lr, norm);
-    state_.step++;
-    state_.tokens += batch.tokens;
-    state_.loss = result.loss;
-    metrics_ = {.step = state_.step,
+    const std::int64_t tokens = tokens_.front();
+    tokens_.pop_front();
+    metrics_ = {.step = state_.step + 1,
                 .loss = result.loss,
-                .lr = lr,
-                .grad_norm = norm,
-                .tokens = state_.tokens};
+                .lr = learning_rate(settings_.train, state_.step, total_),
+                .grad_norm = result.gradient_norm,
+                .tokens = state_.tokens + tokens};
+    state_.step++;
+    state_.tokens += tokens;
+    state_.loss = result.loss;
     progress.step({.step = state_.step,
                    .loss = result.loss,
-                   .tokens = batch.tokens,
+                   .tokens = tokens,
                    .accuracy = result.accuracy()});
     metrics_.tokens_per_second = progress.tokens_per_second();
     accuracy_ = result.accuracy();
@@ -110,7 +133,7 @@ class Loop {
     }
     if (best || state_.step % save_interval_ == 0 || last) save();
     if (best) write_pointer(folder() / "best", checkpoint_name(state_.step));
-    if (CatchInterrupts::requested() && !last) {
+    if (CatchInterrupts::requested() && !last && step_.under_way() == 0) {
       save();
       progress.finish();
       fail(ExitCode::interrupted,
@@ -194,10 +217,13 @@ class Loop {
   TrainLoader loader_;
   std::int64_t total_;
   AdamW optimizer_;
+  TrainStep step_;
   MqarTask task_;
   TrainState state_;
   StepMetrics metrics_;
   double accuracy_ = 0;
+  std::int64_t launched_ = 0;        // steps, those that the state counts among them
+  std::deque<std::int64_t> tokens_;  // of the steps under way
   std::int64_t eval_interval_ = 1, save_interval_ = 1;
   std::int64_t saved_step_ = 0, saved_before_ = 0;  // 0: none
 };
@@ -215,52 +241,6 @@ CatchInterrupts::~CatchInterrupts() {
 }
 bool CatchInterrupts::requested() {
   return interrupts != 0;
-}
-
-Device device_of(const Settings& settings) {
-  if (settings.run.device == DeviceChoice::cpu) return Device::cpu;
-  const bool asked = settings.run.device == DeviceChoice::cuda;
-  std::string why;
-  if (settings.run.dtype == DType::f64) {
-    why = "f64 runs on the CPU only";
-  } else if (gpu_available(&why)) {
-    select_gpu();
-    return Device::cuda;
-  }
-  require(!asked, ExitCode::device, "--device cuda: {}; use --device cpu{}", why,
-          FARSIGHT_CUDA ? "" : ", or build again where nvcc is on PATH");
-  return Device::cpu;
-}
-
-Model model_of(const Settings& settings, Device device) {
-  const ModelSettings& m = settings.model;
-  const MambaConfig config{.vocab_size = m.vocab_size,
-                           .d_model = m.d_model,
-                           .n_layer = m.n_layer,
-                           .d_state = m.d_state,
-                           .d_conv = m.d_conv,
-                           .expand = m.expand,
-                           .dt_rank = m.dt_rank == 0 ? (m.d_model + 15) / 16 : m.dt_rank,
-                           .norm_eps = m.norm_eps,
-                           .gate_kernel = m.gate_kernel,
-                           .gate_layers = m.gate_layers,
-                           .init = m.init};
-  Model model = make_mamba(config, device, settings.run.dtype);
-  model.parameters->initialise(static_cast<std::uint64_t>(settings.run.seed));
-  return model;
-}
-
-TrainLoader loader_of(const Settings& settings) {
-  return {task_of(settings, settings.run.task),
-          {.seed = static_cast<std::uint64_t>(settings.run.seed),
-           .examples_per_cell = settings.data.examples_per_cell,
-           .batch_size = settings.train.batch_size,
-           .micro_tokens = settings.train.micro_tokens}};
-}
-
-std::int64_t total_steps(const Settings& settings, const TrainLoader& loader) {
-  return settings.train.steps > 0 ? settings.train.steps
-                                  : settings.train.epochs * loader.steps_per_epoch();
 }
 
 TrainState train(const TrainingContext& context, const std::filesystem::path& resume) {

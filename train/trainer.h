@@ -4,21 +4,12 @@
 #include <filesystem>
 #include <functional>
 
-#include "data/batches.h"
 #include "train/checkpoint.h"
+#include "train/from_settings.h"
 #include "train/progress.h"
 #include "train/run_record.h"
 
 namespace farsight {
-
-/// The model that settings describe, with its first parameters.
-Model model_of(const Settings& settings, Device device);
-/// `run.device`, resolved: auto takes a GPU when this build and this machine have one. Throws
-/// Error(device) when cuda is asked for and is not there.
-Device device_of(const Settings& settings);
-/// Optimiser steps of the whole run.
-std::int64_t total_steps(const Settings& settings, const TrainLoader& loader);
-TrainLoader loader_of(const Settings& settings);
 
 /// What the loop needs from outside.
 struct TrainingContext {

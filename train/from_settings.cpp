@@ -1,0 +1,67 @@
+#include "train/from_settings.h"
+
+#include "core/device_calls.h"
+#include "models/mamba.h"
+#include "train/task.h"
+
+namespace farsight {
+namespace {
+
+/// Whether the run will compute on a GPU; if not, `why` is a sentence unless the CPU was asked for.
+bool takes_gpu(const Settings& settings, std::string* why) {
+  if (settings.run.device == DeviceChoice::cpu) return false;
+  if (settings.run.dtype != DType::f64) return gpu_available(why);
+  if (why != nullptr) *why = "f64 runs on the CPU only";
+  return false;
+}
+
+}  // namespace
+
+Device device_of(const Settings& settings) {
+  std::string why;
+  if (takes_gpu(settings, &why)) {
+    select_gpu();
+    return Device::cuda;
+  }
+  const bool asked = settings.run.device == DeviceChoice::cuda;
+  require(!asked, ExitCode::device, "--device cuda: {}; use --device cpu{}", why,
+          FARSIGHT_CUDA ? "" : ", or build again where nvcc is on PATH");
+  return Device::cpu;
+}
+
+Model model_of(const Settings& settings, Device device) {
+  const ModelSettings& m = settings.model;
+  const MambaConfig config{.vocab_size = m.vocab_size,
+                           .d_model = m.d_model,
+                           .n_layer = m.n_layer,
+                           .d_state = m.d_state,
+                           .d_conv = m.d_conv,
+                           .expand = m.expand,
+                           .dt_rank = m.dt_rank == 0 ? (m.d_model + 15) / 16 : m.dt_rank,
+                           .norm_eps = m.norm_eps,
+                           .gate_kernel = m.gate_kernel,
+                           .gate_layers = m.gate_layers,
+                           .init = m.init};
+  Model model = make_mamba(config, device, settings.run.dtype);
+  model.parameters->initialise(static_cast<std::uint64_t>(settings.run.seed));
+  return model;
+}
+
+TrainLoader loader_of(const Settings& settings) {
+  const Packing packing = settings.train.packing;
+  const bool packs =
+      packing == Packing::on || (packing == Packing::automatic && takes_gpu(settings, nullptr));
+  return {task_of(settings, settings.run.task),
+          {.seed = static_cast<std::uint64_t>(settings.run.seed),
+           .examples_per_cell = settings.data.examples_per_cell,
+           .batch_size = settings.train.batch_size,
+           .micro_tokens = settings.train.micro_tokens,
+           .pack = packs}};
+}
+
+std::int64_t total_steps(const Settings& settings, const TrainLoader& loader) {
+  return settings.train.steps > 0 ? settings.train.steps
+                                  : settings.train.epochs * loader.steps_per_epoch();
+}
+
+}  // namespace farsight
