@@ -250,7 +250,6 @@ void long_conv1d_backward(const Conv1dArgs& a) {
       });
     }
   }
-  sum_conv1d_shares(a);
 }
 
 }  // namespace farsight::cuda

@@ -163,7 +163,7 @@ __global__ void __launch_bounds__(kMatrixThreads)
   for (int step = begin; step < cut.length; step += kSteps) {
     const int buffer = step / kSteps & 1;
     unsigned* here = planes + buffer * kPlanes * kPlane;
-    await_stage();
+    await_stages<kAhead - 1>();
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       uint4 in = *slot(buffer, half);

@@ -96,26 +96,9 @@ __device__ inline uint4 load_planes(const unsigned* planes, int at) {
 
 // ---- from global memory, two stages ahead ------------------------------------------------------------
 //
-// A thread's pieces of 16 bytes wait in shared memory of its own, [stage][piece][thread], until their
-// stage comes: no register is held, and twice 16 bytes a piece are always under way.
+// A thread's pieces of 16 bytes are slots [stage][piece][thread].
 
 inline constexpr int kAhead = 2;
-
-/// 16 bytes to shared memory, zeros where there is nothing. `from` is then not read.
-__device__ inline void copy_ahead(uint4* to, const bf16* from, bool there) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
-               :
-               : "r"(unsigned(__cvta_generic_to_shared(to))), "l"(from), "r"(there ? 16 : 0)
-               : "memory");
-}
-/// Ends a stage's copies; there may be none.
-__device__ inline void end_stage() {
-  asm volatile("cp.async.commit_group;" ::: "memory");
-}
-/// Until this thread's oldest stage of kAhead has come.
-__device__ inline void await_stage() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(kAhead - 1) : "memory");
-}
 
 /// Eight channels of x at a time of row b.
 __device__ inline void copy_x(uint4* to, const Conv1dArgs& a, int b, int t, int d) {
@@ -129,14 +112,14 @@ __device__ inline void copy_x(uint4* to, const Conv1dArgs& a, int b, int t, int 
       x = static_cast<const bf16*>(a.history) + (b * (a.K - 1) + a.K - 1 + t) * a.D + d;
     }
   }
-  copy_ahead(to, x, there);
+  copy_ahead<16>(to, x, there);
 }
 /// Eight channels of dy or pre.
 __device__ inline void copy_row(uint4* to, const Conv1dArgs& a, const void* rows, int b, int t,
                                 int d) {
   const bool there = d < a.D && b < a.B && t >= 0 && t < a.T;
   const std::int64_t at = there ? (std::int64_t(b) * a.T + t) * a.D + d : 0;
-  copy_ahead(to, static_cast<const bf16*>(rows) + at, there);
+  copy_ahead<16>(to, static_cast<const bf16*>(rows) + at, there);
 }
 
 __device__ inline unsigned gradient_pair(unsigned dy, unsigned pre) {

@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(kMatrixThreads, 1)
       const int from = buffer;
       unsigned* here = planes + from * 2 * kPlanes * kPlane;
       buffer ^= 1;
-      await_stage();
+      await_stages<kAhead - 1>();
       store_planes(here, at, *slot(from, 0));
       if (step >= 0) {
         uint4 c = *slot(from, 1);

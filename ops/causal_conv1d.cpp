@@ -10,12 +10,17 @@ namespace {
 constexpr std::int64_t kShares = 8;  // of the batch, for dw and dbias: fixed, so the sum's order is
 constexpr std::int64_t kLongKernel = 8;  // from here on m is kept rather than computed again
 
-/// Shares of the batch, or on the GPU of the tiles of time, for dw.
-std::int64_t shares_for(std::int64_t B, std::int64_t T, std::int64_t K, Device device) {
+/// Shares of the batch, or on the GPU of the tiles of time, for dw. A short kernel's blocks have 256
+/// channels and two of them fit a multiprocessor: there should be as many as find room at once.
+std::int64_t shares_for(std::int64_t B, std::int64_t T, std::int64_t D, std::int64_t K,
+                        Device device) {
   if (device != Device::cuda) return std::min(kShares, B);
-  constexpr std::int64_t kTileSteps = 32, kTilesEach = 8, kMostShort = 256, kMostLong = 32;
+  constexpr std::int64_t kTileSteps = 32, kBlockChannels = 256, kBlocks = 264, kMostLong = 32;
   const std::int64_t tiles = B * ((T + kTileSteps - 1) / kTileSteps);
-  return std::min(K <= kLongKernel ? kMostShort : kMostLong, (tiles + kTilesEach - 1) / kTilesEach);
+  if (K > kLongKernel) return std::min(kMostLong, (tiles + 7) / 8);
+  const std::int64_t columns = (D + kBlockChannels - 1) / kBlockChannels;
+  return std::min(std::max<std::int64_t>(kBlocks / std::max<std::int64_t>(columns, 1), 1),
+                  (tiles + 3) / 4);
 }
 
 void check_shapes(const Tensor& x, const Tensor& w, const Tensor& bias, std::int64_t K,
@@ -67,7 +72,7 @@ Tensor causal_conv1d(const Tensor& x, const Tensor& w, const Tensor& bias,
                      .T = x.dim(1),
                      .D = x.dim(2),
                      .K = K,
-                     .shares = shares_for(x.dim(0), x.dim(1), K, device),
+                     .shares = shares_for(x.dim(0), x.dim(1), x.dim(2), K, device),
                      .x_stride = x.row_stride(),
                      .type = x.dtype()};
   FARSIGHT_LAUNCH(causal_conv1d_forward, device, a);

@@ -21,9 +21,9 @@ std::vector<OpInput> plain_inputs(const Sizes& s) {
           {.name = "bias", .shape = {s[2]}, .kind = OpInput::Kind::parameter}};
 }
 
-std::vector<OpInput> packed_inputs(const Sizes& s) {
+std::vector<OpInput> packed_inputs(const Sizes& s, bool history) {
   std::vector<OpInput> all = plain_inputs(s);
-  all.push_back({.name = "history", .shape = {s[0], s[3] - 1, s[2]}});
+  if (history) all.push_back({.name = "history", .shape = {s[0], s[3] - 1, s[2]}});
   const std::int64_t T = s[1];
   all.push_back(
       {.name = "position",
@@ -75,16 +75,31 @@ std::vector<OpCase> causal_conv1d_cases() {
                      .call = [](std::span<const Tensor> in) {
                        return std::vector{causal_conv1d(in[0], in[1], in[2], {.silu = false})};
                      }};
-  OpCase packed{.name = "causal_conv1d, packed rows with history",
+  OpCase packed{.name = "causal_conv1d, packed rows",
                 .kernels = kernels,
                 .size_names = names,
-                .sizes = {{2, 25, 5, 4}, {3, 19, 17, 9}, {1, 1, 3, 3}},
-                .inputs = packed_inputs,
-                .call = [](std::span<const Tensor> in) {
-                  return std::vector{causal_conv1d(
-                      in[0], in[1], in[2], {.silu = true, .history = &in[3], .position = &in[4]})};
-                }};
-  return {with_silu, linear_only, packed};
+                .sizes = {{3, 26, 8, 4}, {2, 37, 16, 20}},
+                .inputs = [](const Sizes& s) { return packed_inputs(s, false); },
+                .call =
+                    [](std::span<const Tensor> in) {
+                      return std::vector{
+                          causal_conv1d(in[0], in[1], in[2], {.silu = true, .position = &in[3]})};
+                    },
+                .bench = {{16, 512, 512, 4}, {16, 512, 512, 128}},
+                .bytes = bytes,
+                .flops = flops};
+  OpCase resumed{
+      .name = "causal_conv1d, packed rows with history",
+      .kernels = kernels,
+      .size_names = names,
+      .sizes = {{2, 25, 5, 4}, {3, 19, 17, 9}, {1, 1, 3, 3}},
+      .inputs = [](const Sizes& s) { return packed_inputs(s, true); },
+      .call =
+          [](std::span<const Tensor> in) {
+            return std::vector{causal_conv1d(
+                in[0], in[1], in[2], {.silu = true, .history = &in[3], .position = &in[4]})};
+          }};
+  return {with_silu, linear_only, packed, resumed};
 }
 
 }  // namespace farsight
