@@ -1,0 +1,44 @@
+// How cuBLASLt computes a product: descriptors and the algorithm, kept by everything that the choice
+// depends on.
+//
+// The heuristic's first algorithms are timed the first time a large product is met, and the fastest
+// is written to a file of the device, so that the next run takes the same one: it starts at once and
+// computes the same bits. Only algorithms that sum in f32 and in a fixed order are candidates.
+//   FARSIGHT_TUNE=0    takes the heuristic's first, measures nothing, reads and writes no file
+//   FARSIGHT_CACHE     the file's folder; else $XDG_CACHE_HOME/farsight, else ~/.cache/farsight
+#pragma once
+
+#include <cublasLt.h>
+
+#include <compare>
+#include <cstdint>
+
+#include "cuda/linear_kernels.cuh"
+
+namespace farsight::cuda {
+
+/// What a plan depends on.
+struct PlanKey {
+  std::int64_t m, n, k, a_stride, b_stride, c_stride;
+  std::uint32_t a_alignment, b_alignment, c_alignment;
+  DType type, c_type;
+  bool transpose_a, transpose_b, add;
+  auto operator<=>(const PlanKey&) const = default;
+};
+PlanKey key_of(const Product& p);
+
+/// Row-major C = A B is column-major C^T = B^T A^T: cuBLAS's first operand is our B.
+struct Plan {
+  bool found = false;  // else: plain tiles
+  cublasLtMatmulDescOpaque_t product = {};
+  cublasLtMatrixLayoutOpaque_t first = {}, second = {}, result = {};
+  cublasLtMatmulAlgo_t algorithm = {};
+};
+
+/// The plan of this product; makes it, and may measure on the product's own operands.
+const Plan& plan_for(const Product& p);
+
+/// Queues the product.
+void multiply_by(const Plan& plan, const Product& p);
+
+}  // namespace farsight::cuda
