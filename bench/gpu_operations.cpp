@@ -91,7 +91,7 @@ class Optimizer {
         m_(random.normal({parameters}, DType::f32, 0, 1e-3)),
         v_(random.normal({parameters}, DType::f32, 1e-6, 1e-7)),
         operands_(random.normal({parameters}, DType::bf16)),
-        norm_(Tensor::empty({1}, DType::f64, Device::cuda, "bench.norm")),
+        norm_(Tensor::zeros({2}, DType::f64, Device::cuda, "bench.norm")),
         shares_(
             Tensor::empty({GradientNormArgs::kShares}, DType::f64, Device::cuda, "bench.norm")) {
     const std::int64_t groups = parameters / AdamWArgs::kDecayGroup;
@@ -101,6 +101,8 @@ class Optimizer {
       same.data<std::int32_t>()[i] = static_cast<std::int32_t>(i);
       ones.data<std::int32_t>()[i] = 1;
     }
+    const double schedule[2] = {1e-3, 1e-4};
+    schedule_ = Tensor::from(std::span<const double>(schedule), {2}).to(Device::cuda);
     operand_groups_ = same.to(Device::cuda);
     decays_ = ones.to(Device::cuda);
   }
@@ -122,16 +124,15 @@ class Optimizer {
                       .operands = operands_.ptr(),
                       .operand_groups = operand_groups_.data<std::int32_t>(),
                       .count = count_,
-                      .t = 1000,
-                      .lr = 1e-3,
-                      .weight_decay = 0.1,
-                      .factor = 0.5};
+                      .schedule = schedule_.data<double>(),
+                      .norm = norm_.data<double>(),
+                      .norm_limit = 1};
     FARSIGHT_LAUNCH(adamw_step, Device::cuda, a);
   }
 
  private:
   std::int64_t count_;
-  Tensor p_, g_, m_, v_, operands_, operand_groups_, decays_, norm_, shares_;
+  Tensor p_, g_, m_, v_, operands_, operand_groups_, decays_, norm_, shares_, schedule_;
 };
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include "bench/machine.h"
 #include "models/mamba.h"
 #include "train/resolve.h"
-#include "train/step.h"
 #include "train/trainer.h"
 
 namespace farsight::bench {
@@ -14,11 +13,13 @@ TrainingRun::TrainingRun(const Settings& settings, Device device)
       loader_(loader_of(settings)),
       total_(total_steps(settings, loader_)),
       optimizer_(*model_.parameters, settings.train),
+      step_(model_, optimizer_, settings.train.graphs),
+      most_under_way_(device == Device::cuda ? 2 : 1),
       flops_(mamba_flops(MambaConfig::from_json(model_.config))) {}
 
 void TrainingRun::step(const GlobalBatch& batch) {
-  forward_backward(model_, batch);
-  optimizer_.step(learning_rate(settings_.train, next_, total_), optimizer_.gradient_norm());
+  if (step_.under_way() == most_under_way_) step_.finish();
+  step_.launch(batch, learning_rate(settings_.train, next_, total_));
   next_++;
 }
 

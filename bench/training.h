@@ -10,6 +10,7 @@
 #include "models/model.h"
 #include "train/optimizer.h"
 #include "train/settings.h"
+#include "train/step.h"
 
 namespace farsight::bench {
 
@@ -21,7 +22,7 @@ class TrainingRun {
   TrainingRun& operator=(const TrainingRun&) = delete;
 
   GlobalBatch batch_at(std::int64_t step) const { return loader_.at(step); }
-  /// The next step, whatever the batch.
+  /// The next step, whatever the batch. A GPU may still be computing it afterwards, and nothing else.
   void step(const GlobalBatch& batch);
   /// Floating-point operations that a step needs: forward, and twice that backward.
   double flops_of(const GlobalBatch& batch) const;
@@ -32,6 +33,8 @@ class TrainingRun {
   TrainLoader loader_;
   std::int64_t total_, next_ = 0;
   AdamW optimizer_;
+  TrainStep step_;
+  int most_under_way_;
   ForwardFlops flops_;
 };
 

@@ -2,12 +2,15 @@
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "core/device_calls.h"
 #include "core/json.h"
 #include "tests/skip.h"
 #include "tests/temporary_folder.h"
@@ -24,8 +27,8 @@ std::filesystem::path program() {
   return std::filesystem::path(FARSIGHT_BINARY_DIR) / "bin" / "farsight_bench";
 }
 
-Outcome run(const std::string& arguments) {
-  const std::string command = "'" + program().string() + "' " + arguments + " 2>&1";
+Outcome outcome_of(const std::string& shell_command) {
+  const std::string command = shell_command + " 2>&1";
   FILE* pipe = popen(command.c_str(), "r");
   REQUIRE(pipe != nullptr);
   Outcome outcome;
@@ -36,6 +39,10 @@ Outcome run(const std::string& arguments) {
   const int status = pclose(pipe);
   outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   return outcome;
+}
+
+Outcome run(const std::string& arguments) {
+  return outcome_of("'" + program().string() + "' " + arguments);
 }
 
 std::vector<Json> lines_of(const std::filesystem::path& path) {
@@ -108,11 +115,47 @@ TEST_CASE("bench: what cannot be measured or written is said before anything is 
     CHECK(mentions(threads.text, "--threads must be a whole number"));
   }
   CHECK(run("--only").status == 2);
+  const Outcome device = run("--device gpu");
+  CHECK(device.status == 2);
+  CHECK(mentions(device.text, "--device must be auto, cpu or cuda, got 'gpu'"));
   const TemporaryFolder folder;
   const Outcome unwritable = run("--device cpu --only embedding --json '" +
                                  (folder / "missing/lines.jsonl").string() + "'");
   CHECK(unwritable.status == 5);
   CHECK(mentions(unwritable.text, "--json: cannot write to"));
+}
+
+TEST_CASE("bench: without a GPU, --device cuda is one sentence, whatever else is asked for") {
+  if (!std::filesystem::exists(program())) return skip(kNotBuilt);
+  if (gpu_available()) return skip("this machine has a GPU");
+  const Outcome outcome = run("--device cuda --quick --only nonsense");
+  CHECK(outcome.status == 9);
+  CHECK(mentions(outcome.text, "farsight_bench: --device cuda: "));
+  CHECK(mentions(outcome.text, "use --device cpu"));
+  CHECK(std::ranges::count(outcome.text, '\n') == 1);
+}
+
+TEST_CASE("bench: the script for the peers on a GPU lists its lines and says what is missing") {
+  if (std::system("python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null") !=
+      0) {
+    return skip("no Python 3.11");
+  }
+  const std::string script =
+      "PYTHONDONTWRITEBYTECODE=1 CUDA_VISIBLE_DEVICES= python3 '" FARSIGHT_SOURCE_DIR
+      "/bench/peers/mamba_gpu.py' ";
+  const Outcome list = outcome_of(script + "--list --only T=2048");
+  CHECK(list.status == 0);
+  CHECK(mentions(list.text, "selective_scan, z "));
+  CHECK(mentions(list.text, "B=32 T=2048 D=1536 N=64"));
+  CHECK(mentions(list.text, "training step, mamba, lm2048, V=50280, all rows"));
+  CHECK(!mentions(list.text, "T=256"));
+  const Outcome nothing = outcome_of(script + "--only nonsense");
+  CHECK(nothing.status == 2);
+  CHECK(mentions(nothing.text, "nonsense"));
+  CHECK(outcome_of(script + "--onyl scan").status == 2);
+  const Outcome no_gpu = outcome_of(script + "--only embedding");
+  CHECK(no_gpu.status == 9);
+  CHECK(mentions(no_gpu.text, "mamba_gpu.py: torch "));
 }
 
 }  // namespace
