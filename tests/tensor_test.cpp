@@ -88,6 +88,30 @@ TEST_CASE("arena: blocks of two segments are never joined") {
   CHECK(arena.reserved_bytes() == 64 * 16);
 }
 
+TEST_CASE(
+    "arena: segments that hold no block are given back, and those of a graph's pool are not") {
+  Arena arena(host_segments(64 * 4));
+  void* kept = arena.allocate(64, "kept");
+  void* gone = arena.allocate(64 * 8, "gone");
+  arena.use_pool(1);
+  arena.release(arena.allocate(64 * 4, "of a graph"));
+  arena.use_pool(0);
+  arena.release_unused_segments();  // all three hold a block, or belong to the graph
+  CHECK(arena.reserved_bytes() == 64 * 16);
+  arena.release(gone);
+  arena.release_unused_segments();
+  CHECK(arena.segments() == 2);
+  CHECK(arena.reserved_bytes() == 64 * 8);
+  void* again = arena.allocate(64 * 8, "again");
+  std::memset(again, 1, 64 * 8);
+  CHECK(arena.segments() == 3);
+  arena.release(again);
+  arena.release(kept);
+  arena.release_unused_segments();
+  CHECK(arena.reserved_bytes() == 64 * 4);
+  CHECK(arena.in_use_bytes() == 0);
+}
+
 TEST_CASE("arena: the limit and an exhausted source are explained with names and advice") {
   Arena arena(host_segments(4096));
   arena.set_limit(1 << 20);
