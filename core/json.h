@@ -44,21 +44,15 @@ class Json {
   Json& operator=(Json&& other) noexcept;
   ~Json();
   template <std::same_as<bool> T>
-  Json(T value) : value_(value) {}  // NOLINT(google-explicit-constructor): j["a"] = true
+  Json(T value);  // NOLINT(google-explicit-constructor): j["a"] = true
   template <std::integral T>
   requires(!std::same_as<T, bool> && !std::same_as<T, char>)
-      Json(T value) {  // NOLINT(google-explicit-constructor)
-    if (value < 0) {
-      value_ = static_cast<std::int64_t>(value);
-    } else {
-      value_ = static_cast<std::uint64_t>(value);
-    }
-  }
+      Json(T value);  // NOLINT(google-explicit-constructor)
   template <std::floating_point T>
-  Json(T value) : value_(static_cast<double>(value)) {}  // NOLINT(google-explicit-constructor)
-  Json(std::string value);                               // NOLINT(google-explicit-constructor)
-  Json(std::string_view value);                          // NOLINT(google-explicit-constructor)
-  Json(const char* value);                               // NOLINT(google-explicit-constructor)
+  Json(T value);                 // NOLINT(google-explicit-constructor)
+  Json(std::string value);       // NOLINT(google-explicit-constructor)
+  Json(std::string_view value);  // NOLINT(google-explicit-constructor)
+  Json(const char* value);       // NOLINT(google-explicit-constructor)
 
   static Json array(std::initializer_list<Json> elements = {});
   static Json object(std::initializer_list<Member> members = {});
@@ -140,6 +134,20 @@ struct Json::Member {
   Json value;
   bool operator==(const Member&) const = default;
 };
+
+// Here, and not in the class: what they destroy may hold Members.
+template <std::same_as<bool> T>
+Json::Json(T value) : value_(value) {}
+template <std::integral T>
+requires(!std::same_as<T, bool> && !std::same_as<T, char>) Json::Json(T value) {
+  if (value < 0) {
+    value_ = static_cast<std::int64_t>(value);
+  } else {
+    value_ = static_cast<std::uint64_t>(value);
+  }
+}
+template <std::floating_point T>
+Json::Json(T value) : value_(static_cast<double>(value)) {}
 
 /// parse() of a whole file.
 Json read_json(const std::filesystem::path& path, const JsonLimits& limits = {});
