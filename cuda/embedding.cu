@@ -1,7 +1,8 @@
 // Forward: rows x columns, a thread a vector of columns of one token. Floor: count rows read, count
 // written.
 //
-// Backward without atomics: (1) one block sorts (id, i) by id, stably, eight bits at a time;
+// Backward without atomics: (1) (id, i) is sorted by id, stably, eight bits at a time: every block
+// counts the digits of its piece, then moves it to its places, which follow from all the counts;
 // (2) a block a chunk of the sorted list adds up the rows of every run of equal ids, in the order of
 // i: a run within the chunk goes to dw, one that crosses its ends to `partial`; (3) the block of the
 // chunk in which a crossing run begins adds its parts up. Floor: count rows of dy read, the distinct
@@ -42,85 +43,136 @@ struct Entry {
 };
 static_assert(sizeof(Entry) == 8);
 
-constexpr int kSortThreads = 1024;
+constexpr int kSortThreads = 256;  // one a digit
 constexpr int kSortWarps = kSortThreads / 32;
-constexpr int kDigits = 256;
+constexpr int kDigits = kEmbeddingDigits;
+static_assert(kSortThreads == kDigits);
 
-/// The entries in `from`, or the tokens themselves before the first pass.
-__device__ inline Entry entry_at(const EmbeddingArgs& a, const Entry* from, int i) {
-  if (from != nullptr) return from[i];
-  const std::int64_t id = a.ids[i];
-  return {id >= 0 && id < a.V ? unsigned(id) : unsigned(a.V), i};
+/// One pass of the sort, by eight bits of the id. Block k has the k-th piece of the list, a warp the
+/// k-th piece of that; counts is [blocks][kDigits].
+struct SortPass {
+  const Entry* from;  // null: the tokens themselves
+  Entry* to;
+  int* counts;
+  int shift, piece;  // piece: of a warp, a multiple of 32
+
+  __device__ Entry entry_at(const EmbeddingArgs& a, int i) const {
+    if (from != nullptr) return from[i];
+    const std::int64_t id = a.ids[i];
+    return {id >= 0 && id < a.V ? unsigned(id) : unsigned(a.V), i};
+  }
+  __device__ unsigned digit_of(const Entry& entry) const {
+    return entry.id >> shift & (kDigits - 1);
+  }
+};
+
+/// Meets this warp's piece in order, 32 entries at a time. body(entry, there, digit, rank, same): the
+/// lanes with the same digit and how many of them come before this one.
+template <class Body>
+__device__ inline void for_each_entry(const EmbeddingArgs& a, const SortPass& pass,
+                                      const Body& body) {
+  const int warp = int(blockIdx.x) * kSortWarps + int(threadIdx.x / 32), lane = threadIdx.x % 32;
+  const int count = int(a.count), begin = int(min(std::int64_t(warp) * pass.piece, a.count));
+  const int end = min(count - begin, pass.piece) + begin;
+  for (int base = begin; base < end; base += 32) {
+    const bool there = base + lane < end;
+    const Entry entry = there ? pass.entry_at(a, base + lane) : Entry{};
+    const unsigned digit = there ? pass.digit_of(entry) : kDigits;
+    const unsigned same = __match_any_sync(0xffffffffu, digit);
+    body(entry, there, digit, __popc(same & ((1u << lane) - 1)), __popc(same));
+    __syncwarp();
+  }
 }
 
-/// Turns the count of every (warp, digit) into the place of its first entry: ordered by digit, then
-/// by warp.
-__device__ inline void places_from_counts(int (&counts)[kSortWarps][kDigits]) {
-  __shared__ int totals[kDigits];
-  const int digit = threadIdx.x;
+__device__ inline void clear_counts(int (&counts)[kSortWarps][kDigits]) {
+  for (int warp = 0; warp < kSortWarps; warp++) {
+    counts[warp][threadIdx.x] = 0;
+  }
+  __syncthreads();
+}
+
+__global__ void __launch_bounds__(kSortThreads)
+    count_digits(const __grid_constant__ EmbeddingArgs a, const __grid_constant__ SortPass pass) {
+  __shared__ int counts[kSortWarps][kDigits];
+  clear_counts(counts);
+  for_each_entry(a, pass, [&](const Entry&, bool there, unsigned digit, int rank, int same) {
+    if (there && rank == 0) counts[threadIdx.x / 32][digit] += same;
+  });
+  __syncthreads();
   int mine = 0;
-  if (digit < kDigits) {
-    for (int warp = 0; warp < kSortWarps; warp++) {
-      const int count = counts[warp][digit];
-      counts[warp][digit] = mine;
-      mine += count;
-    }
-    totals[digit] = mine;
+  for (int warp = 0; warp < kSortWarps; warp++) {
+    mine += counts[warp][threadIdx.x];
   }
-  __syncthreads();
-  for (int step = 1; step < kDigits; step *= 2) {
-    const int before = digit < kDigits && digit >= step ? totals[digit - step] : 0;
-    __syncthreads();
-    if (digit < kDigits) totals[digit] += before;
-    __syncthreads();
-  }
-  if (digit < kDigits) {
-    for (int warp = 0; warp < kSortWarps; warp++) {
-      counts[warp][digit] += totals[digit] - mine;
-    }
-  }
-  __syncthreads();
+  pass.counts[blockIdx.x * kDigits + threadIdx.x] = mine;
 }
 
-/// One pass of the sort. Each warp has a contiguous piece of the list and meets it in order.
-__device__ inline void sort_pass(const EmbeddingArgs& a, const Entry* from, Entry* to, int shift,
-                                 int (&counts)[kSortWarps][kDigits]) {
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const int count = int(a.count), piece = (count + kSortThreads - 1) / kSortThreads * 32;
-  const int begin = min(warp * piece, count), end = min(begin + piece, count);
-  for (int at = threadIdx.x; at < kSortWarps * kDigits; at += kSortThreads) {
-    counts[at / kDigits][at % kDigits] = 0;
-  }
-  __syncthreads();
-  for (int sweep = 0; sweep < 2; sweep++) {  // count, then move
-    if (sweep == 1) places_from_counts(counts);
-    for (int base = begin; base < end; base += 32) {
-      const bool there = base + lane < end;
-      const Entry entry = there ? entry_at(a, from, base + lane) : Entry{};
-      const unsigned digit = there ? entry.id >> shift & (kDigits - 1) : kDigits;
-      const unsigned same = __match_any_sync(0xffffffffu, digit);
-      const int rank = __popc(same & ((1u << lane) - 1));
-      const int place = there ? counts[warp][digit] : 0;
-      __syncwarp();
-      if (there && rank == 0) counts[warp][digit] = place + __popc(same);
-      __syncwarp();
-      if (sweep == 1 && there) to[place + rank] = entry;
-    }
+/// The sum of x over the threads before this one.
+__device__ inline int sum_before(int x) {
+  __shared__ int sums[kSortThreads];
+  const int me = threadIdx.x;
+  int sum = x;
+  for (int step = 1; step < kSortThreads; step *= 2) {
+    sums[me] = sum;
+    __syncthreads();
+    if (me >= step) sum += sums[me - step];
     __syncthreads();
   }
+  return sum - x;
+}
+
+/// Ordered by digit, then by block, then by warp, then as they stand: stable.
+__global__ void __launch_bounds__(kSortThreads)
+    move_entries(const __grid_constant__ EmbeddingArgs a, const __grid_constant__ SortPass pass) {
+  __shared__ int places[kSortWarps][kDigits];
+  clear_counts(places);
+  for_each_entry(a, pass, [&](const Entry&, bool there, unsigned digit, int rank, int same) {
+    if (there && rank == 0) places[threadIdx.x / 32][digit] += same;
+  });
+  int before = 0, all = 0;  // this thread's digit: in earlier blocks, in every block
+#pragma unroll 8
+  for (int block = 0; block < int(gridDim.x); block++) {
+    const int count = pass.counts[block * kDigits + threadIdx.x];
+    before += block < int(blockIdx.x) ? count : 0;
+    all += count;
+  }
+  int place = sum_before(all) + before;
+  for (int warp = 0; warp < kSortWarps; warp++) {
+    const int count = places[warp][threadIdx.x];
+    places[warp][threadIdx.x] = place;
+    place += count;
+  }
+  __syncthreads();
+  for_each_entry(a, pass, [&](const Entry& entry, bool there, unsigned digit, int rank, int same) {
+    int& next = places[threadIdx.x / 32][there ? digit : 0];
+    const int mine = next + rank;
+    __syncwarp();
+    if (!there) return;
+    pass.to[mine] = entry;
+    if (rank == 0) next += same;
+  });
 }
 
 /// Leaves the sorted list in the first half of a.order.
-__global__ void __launch_bounds__(kSortThreads, 1)
-    sort_tokens(const __grid_constant__ EmbeddingArgs a, int passes) {
-  __shared__ int counts[kSortWarps][kDigits];
+void sort_tokens(const EmbeddingArgs& a) {
+  constexpr std::int64_t kPiece = 128;  // of a warp; longer where there would be too many blocks
   Entry* halves[2] = {reinterpret_cast<Entry*>(a.order),
                       reinterpret_cast<Entry*>(a.order) + a.count};
-  const Entry* from = nullptr;
-  for (int pass = 0; pass < passes; pass++) {
-    Entry* to = (passes - 1 - pass) % 2 == 0 ? halves[0] : halves[1];
-    sort_pass(a, from, to, pass * 8, counts);
-    from = to;
+  const std::int64_t most = kEmbeddingSortBlocks * kSortWarps;
+  const std::int64_t piece = ((a.count + most - 1) / most + 31) / 32 * 32;
+  SortPass pass{.from = nullptr, .counts = a.order + 4 * a.count, .shift = 0};
+  pass.piece = int(piece > kPiece ? piece : kPiece);
+  const int blocks = blocks_for(a.count, std::int64_t(pass.piece) * kSortWarps);
+  int passes = 1;
+  while (a.V >> 8 * passes != 0) {
+    passes++;
+  }
+  for (int left = passes; left > 0; left--) {
+    pass.to = halves[(left - 1) % 2];
+    count_digits<<<blocks, kSortThreads, 0, stream()>>>(a, pass);
+    move_entries<<<blocks, kSortThreads, 0, stream()>>>(a, pass);
+    launched("embedding_backward, order");
+    pass.from = pass.to;
+    pass.shift += 8;
   }
 }
 
@@ -235,12 +287,7 @@ void embedding_backward(const EmbeddingArgs& a) {
     cudaMemsetAsync(a.dw, 0, static_cast<std::size_t>(a.V * a.D) * sizeof(float), stream());
   }
   if (a.count == 0 || a.D == 0) return launched("embedding_backward, zero");
-  int passes = 1;
-  while (a.V >> 8 * passes != 0) {
-    passes++;
-  }
-  sort_tokens<<<1, kSortThreads, 0, stream()>>>(a, passes);
-  launched("embedding_backward, order");
+  sort_tokens(a);
   const int chunks = blocks_for(a.count, kChunk);
   const bool together = moves_together<4, float>(a.D, a.dy, a.dw, a.partial);
   if (together) {

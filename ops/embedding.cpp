@@ -36,7 +36,8 @@ Tensor embedding(const Tensor& ids, const Tensor& w) {
            Tensor order, partial;
            if (device == Device::cuda) {
              const std::int64_t chunks = (g.count + kEmbeddingChunk - 1) / kEmbeddingChunk;
-             order = Tensor::empty({g.count, 2, 2}, DType::i32, device, "embedding.order");
+             order = Tensor::empty({g.count * 4 + kEmbeddingSortBlocks * kEmbeddingDigits},
+                                   DType::i32, device, "embedding.order");
              partial = Tensor::empty({chunks, 2, g.D}, DType::f32, device, "embedding.partial");
              g.order = order.data<std::int32_t>();
              g.partial = partial.ptr();

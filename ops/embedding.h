@@ -11,14 +11,17 @@ namespace farsight {
 
 Tensor embedding(const Tensor& ids, const Tensor& w);
 
-inline constexpr std::int64_t kEmbeddingChunk = 64;  // tokens a block of the CUDA backward adds up
+// The CUDA backward: tokens a block adds up; blocks that sort at most, and digits each counts.
+inline constexpr std::int64_t kEmbeddingChunk = 64, kEmbeddingSortBlocks = 256;
+inline constexpr int kEmbeddingDigits = 256;
 
 struct EmbeddingArgs {
   const std::int32_t* ids = nullptr;
   const void *w = nullptr, *dy = nullptr;
   void *y = nullptr, *dw = nullptr;
   bool dw_add = false;
-  // CUDA: the tokens in the order of their ids, twice (id, i); parts of runs [chunks, 2, D].
+  // CUDA: the tokens in the order of their ids, twice (id, i), and counts of digits
+  // [kEmbeddingSortBlocks, kEmbeddingDigits]; parts of runs [chunks, 2, D].
   std::int32_t* order = nullptr;
   void* partial = nullptr;
   std::int64_t count = 0, V = 0, D = 0;
