@@ -117,6 +117,7 @@ __global__ void __launch_bounds__(kScanThreads, kForwardBlocks<kLanes, kVectors>
 
 void selective_scan_forward(const ScanArgs& a) {
   if (a.batch == 0 || a.channels == 0) return;
+  if (scan_on_tensor_cores(a)) return scan_forward_on_tensor_cores(a);
   with_scan_instance(a, "selective_scan_forward", [&]<class T, int kLanes, bool kVectors>() {
     const int bytes = 2 * forward_bytes<T, kLanes>(a.gate != nullptr);
     cudaFuncSetAttribute(scan_forward<T, kLanes, kVectors>,

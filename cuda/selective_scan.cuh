@@ -85,37 +85,37 @@ struct ScanThread {
     }
   }
   /// The state before a chunk is stored [batch, chunks, N, channels].
-  __device__ float* checkpoint(const ScanArgs& a, int chunk) const {
+  __device__ T* checkpoint(const ScanArgs& a, int chunk) const {
     const std::int64_t row = (std::int64_t(b) * a.chunks + chunk) * N + n;
-    return static_cast<float*>(a.checkpoints) + row * channels + d;
+    return static_cast<T*>(a.checkpoints) + row * channels + d;
   }
   __device__ void load_checkpoint(const ScanArgs& a, int chunk, float (&h)[kScanStates]) const {
-    const float* from = checkpoint(a, chunk);
+    const T* from = checkpoint(a, chunk);
     if (states >= kScanStates) {  // without a test each
 #pragma unroll
       for (int j = 0; j < kScanStates; j++) {
-        h[j] = from[std::int64_t(j) * channels];
+        h[j] = to_float(from[std::int64_t(j) * channels]);
       }
       return;
     }
 #pragma unroll
     for (int j = 0; j < kScanStates; j++) {
-      h[j] = j < states ? from[std::int64_t(j) * channels] : 0.0f;
+      h[j] = j < states ? to_float(from[std::int64_t(j) * channels]) : 0.0f;
     }
   }
   __device__ void store_checkpoint(const ScanArgs& a, int chunk,
                                    const float (&h)[kScanStates]) const {
-    float* to = checkpoint(a, chunk);
+    T* to = checkpoint(a, chunk);
     if (states >= kScanStates) {
 #pragma unroll
       for (int j = 0; j < kScanStates; j++) {
-        to[std::int64_t(j) * channels] = h[j];
+        to[std::int64_t(j) * channels] = from_float<T>(h[j]);
       }
       return;
     }
 #pragma unroll
     for (int j = 0; j < kScanStates; j++) {
-      if (j < states) to[std::int64_t(j) * channels] = h[j];
+      if (j < states) to[std::int64_t(j) * channels] = from_float<T>(h[j]);
     }
   }
   /// Over the lanes of a channel; each gets the sum.
@@ -233,8 +233,8 @@ struct Selection {
 
 // ---- one step ----------------------------------------------------------------------------------------
 
-/// x for x > 20, else log(1 + e^x), with log(1 + y) = y P(y) on [0, 1] (interpolation in Chebyshev
-/// nodes, relative error 2e-7 with rounding): log1pf costs three times as much, once a step.
+/// log(1 + e^x), which rounds to x for x > 20, with log(1 + y) = y P(y) on [0, 1] (interpolation in
+/// Chebyshev nodes, relative error 2e-7 with rounding): log1pf costs three times as much, once a step.
 __device__ inline float scan_softplus(float x) {
   const float y = exp2_approx(-fabsf(x) * kLog2E);
   float p = 5.12610214e-03f;
@@ -246,11 +246,16 @@ __device__ inline float scan_softplus(float x) {
   p = fmaf(p, y, 3.33181217e-01f);
   p = fmaf(p, y, -4.99994450e-01f);
   p = fmaf(p, y, 9.99999966e-01f);
-  return x > 20.0f ? x : fmaf(p, y, fmaxf(x, 0.0f));
+  return fmaf(p, y, fmaxf(x, 0.0f));
 }
-/// sigmoid by the approximate reciprocal, within 2 units in the last place of the quotient.
+/// 1 / x by the special function unit, within 1 unit in the last place.
+__device__ inline float reciprocal(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
 __device__ inline float scan_sigmoid(float x) {
-  return __fdividef(1.0f, 1.0f + exp2_approx(-x * kLog2E));
+  return reciprocal(1.0f + exp2_approx(-x * kLog2E));
 }
 
 /// One step of 16 states: h = 2^(time decay) h + input B. Returns the sum of C h over them.
@@ -271,6 +276,10 @@ __device__ inline float advance(float (&h)[kScanStates], const float (&decay)[kS
 }
 
 // ---- the host side -----------------------------------------------------------------------------------
+
+/// Rows of bf16 and at most 64 states: the kernels of selective_scan_matrix.cuh.
+bool scan_on_tensor_cores(const ScanArgs& a);
+void scan_forward_on_tensor_cores(const ScanArgs& a);
 
 inline bool starts_at_16_bytes(const void* p, std::int64_t stride, DType type) {
   return reinterpret_cast<std::uintptr_t>(p) % 16 == 0 && stride * size_of(type) % 16 == 0;

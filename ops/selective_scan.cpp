@@ -88,7 +88,8 @@ Tensor selective_scan(const ScanInputs& in, Tensor* last_state) {
   const std::int64_t chunks = (s.T + steps - 1) / steps, group = group_of(device, s.N);
   Tensor checkpoints;
   if (records) {
-    checkpoints = Tensor::empty({s.batch, chunks, s.N, s.channels}, wide, device,
+    const DType stored = device == Device::cuda ? in.u.dtype() : wide;
+    checkpoints = Tensor::empty({s.batch, chunks, s.N, s.channels}, stored, device,
                                 "selective_scan.checkpoints");
   }
   const Tensor z = given(in.z), gate = given(in.gate), initial = given(in.initial_state);

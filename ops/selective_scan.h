@@ -24,7 +24,7 @@ namespace farsight {
 
 inline constexpr std::int64_t kScanChunk = 32;
 // On CUDA: as many steps as leave shared memory for three blocks of states on a multiprocessor.
-inline constexpr std::int64_t kCudaScanChunk = 13;
+inline constexpr std::int64_t kCudaScanChunk = 12;
 
 struct ScanInputs {
   const Tensor &u, &delta, &A_log, &B, &C, &D, &bias;
@@ -43,7 +43,8 @@ struct ScanArgs {
   const void *A_log = nullptr, *D = nullptr, *bias = nullptr, *initial_state = nullptr;
   const std::int32_t* position = nullptr;
   void *y = nullptr, *last_state = nullptr;
-  void* checkpoints = nullptr;  // [batch, chunks, N, channels]: the state before each chunk
+  // [batch, chunks, N, channels]: the state before each chunk; on CUDA in the activations' type.
+  void* checkpoints = nullptr;
 
   const void *dy = nullptr, *dlast_state = nullptr;
   void *du = nullptr, *ddelta = nullptr, *dgate = nullptr, *dz = nullptr, *dB = nullptr;

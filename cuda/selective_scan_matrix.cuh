@@ -1,0 +1,260 @@
+// What the tensor core kernels of the scan share: who owns which state, and the products.
+//
+// A warp walks one sequence with a tile of 32 channels x 16 states, in the layout of a product's
+// result, so that tensor cores can read and write the states where they are. Lane 4 row + pair owns
+// four neighbouring channels, 4 row + i, and four states, 8 j + 2 pair + k: value [m][j][r] of a
+// lane is channel i = 2 m + r / 2, state k = r % 2 of it.
+//
+//   input B and C dy    are products with one nonzero column: K = 4 steps, of which the operand from
+//                       B or C keeps the one that is meant
+//   C h, summed over n  is a product with one nonzero column again, so that eight steps share a result
+//
+// Operands are tf32: ten bits of mantissa, where the activations have seven; sums are f32.
+#pragma once
+
+#include "cuda/selective_scan.cuh"
+
+namespace farsight::cuda {
+
+inline constexpr int kTileChannels = 32;
+inline constexpr int kTileWarps = 4;   // of a block
+inline constexpr int kBlockSteps = 8;  // of a result that is summed over the states
+inline constexpr int kGroupSteps = 4;  // of a product with B or C
+
+/// 16 states of four channels: [m][j][r], see above.
+using Tile = float[2][2][4];
+
+/// Where a warp and its lane stand. kParts warps share 32 channels, 16 states each.
+template <int kParts>
+struct TilePlace {
+  static constexpr int kSets = kTileWarps / kParts;  // of 32 channels, in a block
+  int warp, lane, row, pair;
+  int part, set;  // of the states, of the channels
+  int b, d, n;    // the sequence, the first of four channels, the first state of the part
+  bool valid;     // d is as it should be; beyond the last channel, lanes repeat the last four
+
+  __device__ explicit TilePlace(const ScanArgs& a) {
+    warp = static_cast<int>(threadIdx.x) / 32;
+    lane = static_cast<int>(threadIdx.x) % 32;
+    row = lane / 4;
+    pair = lane % 4;
+    part = warp % kParts;
+    set = warp / kParts;
+    b = static_cast<int>(blockIdx.x / static_cast<unsigned>(a.groups));
+    const int group = static_cast<int>(blockIdx.x % static_cast<unsigned>(a.groups));
+    const int channel = (group * kSets + set) * kTileChannels + 4 * row;
+    d = min(channel, static_cast<int>(a.channels) - 4);
+    n = part * kScanStates;
+    valid = d == channel;
+  }
+  /// Waits for the warps that share the channels.
+  __device__ void meet() const {
+    if constexpr (kParts == 1) {
+      __syncwarp();
+    } else if constexpr (kParts == kTileWarps) {
+      __syncthreads();
+    } else {
+      meet_some(1 + set, 32 * kParts);
+    }
+  }
+  __device__ static void meet_some(int barrier, int threads) {
+    asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+  }
+  /// f(m, j, r, channel i, state n) for every value of a tile that exists.
+  template <class F>
+  __device__ void each(const ScanArgs& a, F f) const {
+#pragma unroll
+    for (int m = 0; m < 2; m++) {
+#pragma unroll
+      for (int j = 0; j < 2; j++) {
+#pragma unroll
+        for (int r = 0; r < 4; r++) {
+          const int state = n + 8 * j + 2 * pair + r % 2;
+          if (state < static_cast<int>(a.N)) f(m, j, r, 2 * m + r / 2, state);
+        }
+      }
+    }
+  }
+  /// A log2(e), so that exp(dt A) = 2^(dt decay).
+  __device__ void load_decay(const ScanArgs& a, Tile& decay) const {
+    clear(decay);
+    each(a, [&](int m, int j, int r, int i, int state) {
+      const float A_log = static_cast<const float*>(a.A_log)[std::int64_t(d + i) * a.N + state];
+      decay[m][j][r] = -kLog2E * exp2_approx(A_log * kLog2E);
+    });
+  }
+  /// States are stored [batch, channels, N]; null: zeros.
+  __device__ void load_state(const ScanArgs& a, const void* from, Tile& h) const {
+    clear(h);
+    if (from == nullptr) return;
+    each(a, [&](int m, int j, int r, int i, int state) {
+      h[m][j][r] =
+          static_cast<const float*>(from)[(std::int64_t(b) * a.channels + d + i) * a.N + state];
+    });
+  }
+  __device__ void store_state(const ScanArgs& a, void* to, const Tile& h, bool add) const {
+    if (to == nullptr || !valid) return;
+    each(a, [&](int m, int j, int r, int i, int state) {
+      put(static_cast<float*>(to) + (std::int64_t(b) * a.channels + d + i) * a.N + state,
+          h[m][j][r], add);
+    });
+  }
+  __device__ static void clear(Tile& tile) {
+#pragma unroll
+    for (int i = 0; i < 16; i++) {
+      tile[i / 8][i / 4 % 2][i % 4] = 0;
+    }
+  }
+  __device__ void load_four(const void* from, float (&x)[4]) const {
+    const float4 all = *reinterpret_cast<const float4*>(static_cast<const float*>(from) + d);
+    x[0] = all.x;
+    x[1] = all.y;
+    x[2] = all.z;
+    x[3] = all.w;
+  }
+};
+
+// ---- pairs of bf16 in a word -----------------------------------------------------------------------
+
+__device__ inline float low_of(unsigned word) {
+  return __uint_as_float(word << 16);
+}
+__device__ inline float high_of(unsigned word) {
+  return __uint_as_float(word & 0xffff0000u);
+}
+__device__ inline unsigned pack(float low, float high) {
+  unsigned both;  // one instruction for two elements
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+  return both;
+}
+/// Four neighbouring channels.
+__device__ inline void unpack_four(uint2 words, float (&x)[4]) {
+  x[0] = low_of(words.x);
+  x[1] = high_of(words.x);
+  x[2] = low_of(words.y);
+  x[3] = high_of(words.y);
+}
+__device__ inline uint2 pack_four(const float (&x)[4]) {
+  return make_uint2(pack(x[0], x[1]), pack(x[2], x[3]));
+}
+
+/// Reads rows of a sequence. Offsets of 32 bits: a sequence's matrix is shorter than 4 GB.
+struct SequenceRows {
+  const char* base;  // of the sequence
+  unsigned stride;   // bytes
+
+  __device__ SequenceRows(const void* p, std::int64_t row_stride, std::int64_t first_row)
+      : base(static_cast<const char*>(p) + first_row * row_stride * 2),
+        stride(static_cast<unsigned>(row_stride) * 2) {}
+  template <class Word>
+  __device__ Word at(int t, int column) const {
+    return *reinterpret_cast<const Word*>(base + (unsigned(t) * stride + unsigned(column) * 2));
+  }
+};
+
+/// The state before a chunk is stored [batch, chunks, N, channels].
+template <int kParts>
+__device__ inline void store_checkpoint(const ScanArgs& a, const TilePlace<kParts>& me, int chunk,
+                                        const Tile& h) {
+  if (!me.valid) return;
+  const std::int64_t row = (std::int64_t(me.b) * a.chunks + chunk) * a.N + me.n + 2 * me.pair;
+  bf16* const to = static_cast<bf16*>(a.checkpoints) + row * a.channels + me.d;
+  const int channels = static_cast<int>(a.channels);
+  const int states = static_cast<int>(a.N) - me.n - 2 * me.pair;
+#pragma unroll
+  for (int j = 0; j < 2; j++) {
+    if (8 * j >= states) continue;
+#pragma unroll
+    for (int k = 0; k < 2; k++) {
+      const float of_state[4] = {h[0][j][k], h[0][j][2 + k], h[1][j][k], h[1][j][2 + k]};
+      *reinterpret_cast<uint2*>(to + (8 * j + k) * channels) = pack_four(of_state);
+    }
+  }
+}
+
+// ---- products --------------------------------------------------------------------------------------
+
+/// sum += a b: [16 x 8] += [16 x 4] [4 x 8] in tf32. A lane holds a[row][pair], a[row + 8][pair] and
+/// b[pair][row]; of the sum [row][2 pair], [row][2 pair + 1], and the same of row + 8.
+__device__ inline void multiply_add_4(float (&sum)[4], float a0, float a1, float b) {
+  asm("mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+      : "r"(__float_as_uint(a0)), "r"(__float_as_uint(a1)), "r"(__float_as_uint(b)));
+}
+/// The same with K = 8: a[row][pair], a[row + 8][pair], a[row][pair + 4], a[row + 8][pair + 4];
+/// b[pair][row], b[pair + 4][row].
+__device__ inline void multiply_add_8(float (&sum)[4], float a0, float a1, float a2, float a3,
+                                      float b0, float b1) {
+  asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+      "{%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+      : "r"(__float_as_uint(a0)), "r"(__float_as_uint(a1)), "r"(__float_as_uint(a2)),
+        "r"(__float_as_uint(a3)), "r"(__float_as_uint(b0)), "r"(__float_as_uint(b1)));
+}
+
+/// tile += x s for a step of four: x[i] is this lane's channel i at step `pair`, s[j] the state
+/// 8 j + row of B or C at step `pair`.
+__device__ inline void add_outer(Tile& tile, const float (&x)[4], const float (&s)[2], bool meant) {
+#pragma unroll
+  for (int j = 0; j < 2; j++) {
+    const float b = meant ? s[j] : 0.0f;
+#pragma unroll
+    for (int m = 0; m < 2; m++) {
+      multiply_add_4(tile[m][j], x[2 * m], x[2 * m + 1], b);
+    }
+  }
+}
+
+// ---- B and C ---------------------------------------------------------------------------------------
+
+/// A lane's columns of B or C at the eight steps from t on; a step beyond the last is the last, a
+/// state beyond N the last.
+struct StepColumns {          // for add_outer
+  unsigned short bits[2][2];  // [four steps s][j]: step 4 s + pair, state 8 j + row
+  template <int kParts>
+  __device__ void load(const SequenceRows& from, const TilePlace<kParts>& me, int t, int T, int N) {
+#pragma unroll
+    for (int s = 0; s < 2; s++) {
+#pragma unroll
+      for (int j = 0; j < 2; j++) {
+        bits[s][j] = from.at<unsigned short>(min(t + kGroupSteps * s + me.pair, T - 1),
+                                             min(me.n + 8 * j + me.row, N - 1));
+      }
+    }
+  }
+  __device__ void group(int s, float (&x)[2]) const {
+#pragma unroll
+    for (int j = 0; j < 2; j++) {
+      x[j] = __uint_as_float(unsigned(s == 0 ? bits[0][j] : bits[1][j]) << 16);
+    }
+  }
+};
+struct StateColumns {  // for sums over the states
+  unsigned words[2];   // [j]: step row, states 8 j + 2 pair and the next; zeros beyond N
+  template <int kParts>
+  __device__ void load(const SequenceRows& from, const TilePlace<kParts>& me, int t, int T, int N) {
+#pragma unroll
+    for (int j = 0; j < 2; j++) {
+      const int n = me.n + 8 * j + 2 * me.pair;
+      const unsigned word = from.at<unsigned>(min(t + me.row, T - 1), min(n, N - 2));
+      words[j] = n < N ? word : 0;
+    }
+  }
+};
+
+// ---- the host side -----------------------------------------------------------------------------------
+
+/// Calls f.template operator()<kParts>() with 16 kParts >= N.
+template <class F>
+void with_scan_parts(const ScanArgs& a, F f) {
+  if (a.N <= 16) {
+    f.template operator()<1>();
+  } else if (a.N <= 32) {
+    f.template operator()<2>();
+  } else {
+    f.template operator()<4>();
+  }
+}
+
+}  // namespace farsight::cuda
