@@ -31,7 +31,10 @@ Tensor join(const std::vector<Tensor>& outputs, const std::vector<Tensor>& cotan
                std::memcpy(pass.ptr(), dy[0].ptr(), sizeof(double));
              }
              const Sink sink = slot.sink();
-             const Tensor out = sink.out.to(Device::cpu);  // itself, or a copy of the GPU's
+             // Itself, or a copy of the GPU's; of what is not added to there is nothing to copy yet.
+             const Tensor out = sink.add || sink.out.device() == Device::cpu
+                                    ? sink.out.to(Device::cpu)
+                                    : Tensor::empty(sink.out.shape(), sink.out.dtype());
              with_type(cotangent.dtype(), [&]<class T>() {
                const std::int64_t columns = cotangent.shape().last();
                for (std::int64_t k = 0; k < cotangent.elements(); k++) {

@@ -143,13 +143,18 @@ std::vector<GpuTrainingLine> gpu_training_lines() {
 }
 
 Settings settings_of(const GpuTrainingLine& line, std::int64_t micro_tokens) {
+  Integers pairs;  // of the paper's numbers of pairs, those that fit
+  for (std::int64_t count = 1; count <= std::min<std::int64_t>(128, line.setting.length / 4);
+       count *= 2) {
+    pairs.push_back(count);
+  }
   const auto assigned = [](const char* name, Value value) {
     return Assignment{&setting_named(name), std::move(value), "bench"};
   };
   return resolve({}, {assigned("run.model", line.model), assigned("run.preset", "full"),
                       assigned("run.dtype", "bf16"),
                       assigned("data.lengths", Integers{line.setting.length}),
-                      assigned("model.vocab_size", line.vocabulary),
+                      assigned("data.pairs", pairs), assigned("model.vocab_size", line.vocabulary),
                       assigned("train.batch_size", line.setting.rows),
                       assigned("train.micro_tokens", micro_tokens)})
       .settings;

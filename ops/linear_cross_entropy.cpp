@@ -11,16 +11,24 @@
 namespace farsight {
 namespace {
 
-constexpr std::int64_t kKeepBytes = std::int64_t{256} << 20;  // logits up to here are kept
-constexpr std::int64_t kChunkBytes = std::int64_t{32} << 20;  // and else made this much at a time
+/// Logits up to `keep` bytes are kept for the backward, more are made `chunk` bytes at a time.
+struct LogitsBudget {
+  std::int64_t keep, chunk;
+};
+LogitsBudget budget_of(Device device) {
+  constexpr std::int64_t kMiB = std::int64_t{1} << 20;
+  // A chunk that stays in the CPU's caches; on a GPU one that fills all its multiprocessors.
+  if (device == Device::cuda) return {8192 * kMiB, 1024 * kMiB};
+  return {256 * kMiB, 32 * kMiB};
+}
 
 /// The rows of one chunk and everything that belongs to them.
 struct Chunk {
   std::int64_t begin = 0, count = 0;
 };
 
-std::vector<Chunk> chunks_of(std::int64_t R, std::int64_t row_bytes, bool keep) {
-  const std::int64_t each = keep ? R : std::max<std::int64_t>(64, kChunkBytes / row_bytes);
+std::vector<Chunk> chunks_of(std::int64_t R, std::int64_t row_bytes, std::int64_t chunk_bytes) {
+  const std::int64_t each = std::max<std::int64_t>(64, chunk_bytes / row_bytes);
   std::vector<Chunk> chunks;
   for (std::int64_t begin = 0; begin < R; begin += each) {
     chunks.push_back({begin, std::min(each, R - begin)});
@@ -61,8 +69,9 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& w, const Tensor& targ
   const DType wide = accumulator_of(x.dtype());
   const std::int64_t row_bytes = V * size_of(x.dtype());
   const bool records = recording({&x, &w});
-  const bool keep = records && R * row_bytes <= kKeepBytes;
-  const std::vector<Chunk> chunks = chunks_of(R, row_bytes, keep);
+  const LogitsBudget budget = budget_of(device);
+  const bool keep = records && R * row_bytes <= budget.keep;
+  const std::vector<Chunk> chunks = chunks_of(R, row_bytes, keep ? budget.keep : budget.chunk);
 
   Tensor loss = Tensor::empty({1}, wide, device, "loss");
   const Tensor losses = Tensor::empty({R}, wide, device, "loss.rows");

@@ -7,8 +7,8 @@
 //   loss: [1] f32 (f64), 0 when no row counts
 //   scale: 1 / number of labels of the whole global batch, whatever share of it R is
 // Rows go through in chunks. The logits are kept for the backward, and overwritten there by their
-// gradient scale (softmax - onehot), while they fit into 256 MiB; beyond that backward computes
-// them again, chunk by chunk. *predictions (optional): [R] i32, the argmax, the lowest index of
+// gradient scale (softmax - onehot), while they fit into 256 MiB (8 GiB on a GPU); beyond that
+// backward computes them again, chunk by chunk. *predictions (optional): [R] i32, the argmax, the lowest index of
 // equals.
 #pragma once
 
