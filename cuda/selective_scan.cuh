@@ -280,6 +280,8 @@ __device__ inline float advance(float (&h)[kScanStates], const float (&decay)[kS
 /// Rows of bf16 and at most 64 states: the kernels of selective_scan_matrix.cuh.
 bool scan_on_tensor_cores(const ScanArgs& a);
 void scan_forward_on_tensor_cores(const ScanArgs& a);
+/// False, and nothing is launched, if the gradients' layout does not suit it either.
+bool scan_backward_on_tensor_cores(const ScanArgs& a);
 
 inline bool starts_at_16_bytes(const void* p, std::int64_t stride, DType type) {
   return reinterpret_cast<std::uintptr_t>(p) % 16 == 0 && stride * size_of(type) % 16 == 0;

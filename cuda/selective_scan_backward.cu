@@ -287,21 +287,25 @@ __global__ void __launch_bounds__(256) sum_sequences(const __grid_constant__ Sca
 void selective_scan_backward(const ScanArgs& a) {
   if (a.batch == 0 || a.channels == 0) return;
   const dim3 threads(32, 8);
-  with_scan_instance(a, "selective_scan_backward", [&]<class T, int kLanes, bool kVectors>() {
-    using Shared = BackwardShared<T, kLanes>;
-    const auto bytes =
-        static_cast<int>(a.gate != nullptr ? sizeof(Shared) : __builtin_offsetof(Shared, gate));
-    cudaFuncSetAttribute(scan_backward<T, kLanes, kVectors>,
-                         cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-    scan_backward<T, kLanes, kVectors>
-        <<<static_cast<unsigned>(a.batch * a.groups), kScanThreads, bytes, stream()>>>(a);
-    launched("selective_scan_backward");
-    if (a.T > 0) {
+  if (!scan_backward_on_tensor_cores(a)) {
+    with_scan_instance(a, "selective_scan_backward", [&]<class T, int kLanes, bool kVectors>() {
+      using Shared = BackwardShared<T, kLanes>;
+      const auto bytes =
+          static_cast<int>(a.gate != nullptr ? sizeof(Shared) : __builtin_offsetof(Shared, gate));
+      cudaFuncSetAttribute(scan_backward<T, kLanes, kVectors>,
+                           cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+      scan_backward<T, kLanes, kVectors>
+          <<<static_cast<unsigned>(a.batch * a.groups), kScanThreads, bytes, stream()>>>(a);
+      launched("selective_scan_backward");
+    });
+  }
+  if (a.T > 0) {
+    with_device_type(a.type, "selective_scan_backward", [&]<class T>() {
       sum_groups<T>
           <<<static_cast<unsigned>(blocks_for(a.batch * a.T, 8)), threads, 0, stream()>>>(a);
-      launched("selective_scan_backward, dB and dC");
-    }
-  });
+    });
+    launched("selective_scan_backward, dB and dC");
+  }
   const dim3 columns(static_cast<unsigned>(blocks_for(a.channels, 32)),
                      static_cast<unsigned>(a.N + 2));
   sum_sequences<<<columns, threads, 0, stream()>>>(a);

@@ -25,7 +25,7 @@ struct ForwardShared {
   float4 y[kParts > 1 ? kParts : 1][kParts > 1 ? kParts : 1][2][kParts > 1 ? 32 : 1];
 };
 
-template <int kParts, bool kGate, bool kPosition>
+template <int kParts, bool kGate>
 __global__ void __launch_bounds__(kForwardThreads, 4)
     scan_forward_matrix(const __grid_constant__ ScanArgs a) {
   using Shared = ForwardShared<kParts>;
@@ -42,12 +42,11 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
   float bias[4];
   me.load_four(a.bias, bias);
 
-  const std::int64_t first_row = std::int64_t(me.b) * T;
-  const SequenceRows u_rows(a.u, a.u_stride, first_row), z_rows(a.z, a.z_stride, first_row);
-  const SequenceRows delta_rows(a.delta, a.delta_stride, first_row);
-  const SequenceRows gate_rows(a.gate, a.gate_stride, first_row);
-  const SequenceRows B_rows(a.B, a.B_stride, first_row), C_rows(a.C, a.C_stride, first_row);
-  char* const y_base = static_cast<char*>(a.y) + first_row * a.channels * 2;
+  const unsigned first_row = unsigned(me.b) * unsigned(T);
+  const auto row_of = [&](int t) { return first_row + unsigned(min(t, T - 1)); };
+  const Rows u_rows(a.u, a.u_stride), delta_rows(a.delta, a.delta_stride);
+  const Rows z_rows(a.z, a.z_stride), gate_rows(a.gate, a.gate_stride);
+  const Rows B_rows(a.B, a.B_stride), C_rows(a.C, a.C_stride);
   const int own =
       kBlockSteps * me.part + 2 * pair;  // the first of this lane's two steps in a round
 
@@ -55,17 +54,18 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
   const auto load = [&](int first) {
 #pragma unroll
     for (int s = 0; s < 2; s++) {
-      const int t = min(first + own + s, T - 1);
-      next_u[s] = u_rows.at<uint2>(t, me.d);
-      next_delta[s] = delta_rows.at<uint2>(t, me.d);
-      if constexpr (kGate) next_gate[s] = gate_rows.at<uint2>(t, me.d);
+      const unsigned at = row_of(first + own + s);
+      next_u[s] = u_rows.at<uint2>(at, me.d);
+      next_delta[s] = delta_rows.at<uint2>(at, me.d);
+      if constexpr (kGate) next_gate[s] = gate_rows.at<uint2>(at, me.d);
     }
   };
-  StepColumns next_B;
+  StepColumns next_B[2];
   StateColumns next_C;
   const auto load_selection = [&](int t) {
-    next_B.load(B_rows, me, t, T, N);
-    next_C.load(C_rows, me, t, T, N);
+    next_B[0].load(B_rows, me, row_of(t + pair), N);
+    next_B[1].load(B_rows, me, row_of(t + kGroupSteps + pair), N);
+    next_C.load(C_rows, me, row_of(t + row), N);
   };
   if (T > 0) {
     load(0);
@@ -78,7 +78,7 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
     float dt[2][4];
 #pragma unroll
     for (int s = 0; s < 2; s++) {  // prepare
-      if (a.z != nullptr) z[s] = z_rows.at<uint2>(min(first + own + s, T - 1), me.d);
+      if (a.z != nullptr) z[s] = z_rows.at<uint2>(row_of(first + own + s), me.d);
       float p[4], gate[4];
       unpack_four(next_delta[s], p);
       if constexpr (kGate) unpack_four(next_gate[s], gate);
@@ -99,9 +99,16 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
       float u4[4];
       unpack_four(next_u[s], u4);
       shared.u[own + s][row] = next_u[s];
-      shared.dt[own + s][row] = make_float4(x[0], x[1], x[2], x[3]);
-      shared.input[own + s][row] =
-          make_float4(x[0] * u4[0], x[1] * u4[1], x[2] * u4[2], x[3] * u4[3]);
+      const int t = first + own + s;
+      const bool starts = a.position != nullptr && t < T && a.position[first_row + t] == 0;
+      shared.dt[own + s][row] = starts ? make_float4(kLongTime, kLongTime, kLongTime, kLongTime)
+                                       : make_float4(x[0], x[1], x[2], x[3]);
+      float input[4];
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        input[i] = x[i] * (u4[i] * kUncut);
+      }
+      shared.input[own + s][row] = make_float4(input[0], input[1], input[2], input[3]);
     }
     load(first + kRound);
     me.meet();
@@ -111,7 +118,7 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
     for (int block = 0; block < kParts; block++) {
       const int t = first + kBlockSteps * block;
       if (t >= T) break;
-      const StepColumns B = next_B;
+      const StepColumns B0 = next_B[0], B1 = next_B[1];
       float C[2][2];
 #pragma unroll
       for (int j = 0; j < 2; j++) {
@@ -119,11 +126,6 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
         C[j][1] = high_of(next_C.words[j]);
       }
       load_selection(t + kBlockSteps);
-      unsigned starts = 0;  // a bit a step
-      if constexpr (kPosition) {
-        starts = __ballot_sync(0xffffffffu, me.lane < kBlockSteps && t + me.lane < T &&
-                                                a.position[first_row + t + me.lane] == 0);
-      }
       float y[2][4] = {};  // [m][r]: channel 2 m + r / 2, step 2 pair + r % 2
 #pragma unroll 1           // registers
       for (int s = 0; s < kBlockSteps / kGroupSteps; s++) {
@@ -137,17 +139,13 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
         until_checkpoint -= kGroupSteps;
         const float4 in = shared.input[kBlockSteps * block + kGroupSteps * s + pair][row];
         const float input[4] = {in.x, in.y, in.z, in.w};
-        float B_group[2];
-        B.group(s, B_group);
+        const float B[2] = {s == 0 ? B0[0] : B1[0], s == 0 ? B0[1] : B1[1]};
 #pragma unroll
         for (int k = 0; k < kGroupSteps; k++) {
           const int step = kGroupSteps * s + k;
-          if constexpr (kPosition) {
-            if (starts >> step & 1) me.clear(h);
-          }
           Tile outer;
           me.clear(outer);
-          add_outer(outer, input, B_group, pair == k);
+          add_outer(outer, input, B, pair == k);
           const float4 dt4 = shared.dt[kBlockSteps * block + step][row];
           const float time[4] = {dt4.x, dt4.y, dt4.z, dt4.w};
 #pragma unroll
@@ -201,7 +199,7 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
       unpack_four(shared.u[own + s][row], u4);
 #pragma unroll
       for (int i = 0; i < 4; i++) {
-        y4[i] = fmaf(D[i], u4[i], own_y[i / 2][i % 2 * 2 + s]);
+        y4[i] = fmaf(own_y[i / 2][i % 2 * 2 + s], kUncut, D[i] * u4[i]);
       }
       if (a.z != nullptr) {
         float z4[4];
@@ -213,8 +211,8 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
       }
       const int t = first + own + s;
       if (me.valid && t < T) {
-        *reinterpret_cast<uint2*>(y_base + (unsigned(t) * unsigned(a.channels) + unsigned(me.d)) *
-                                               2) = pack_four(y4);
+        const unsigned at = (first_row + unsigned(t)) * unsigned(a.channels) + unsigned(me.d);
+        static_cast<uint2*>(a.y)[at / 4] = pack_four(y4);
       }
     }
   }
@@ -226,29 +224,17 @@ void launch(const ScanArgs& a) {
   const auto start = [&](auto kernel) {
     kernel<<<static_cast<unsigned>(a.batch * a.groups), kForwardThreads, 0, stream()>>>(a);
   };
-  if (a.gate != nullptr) {
-    start(a.position != nullptr ? scan_forward_matrix<kParts, true, true>
-                                : scan_forward_matrix<kParts, true, false>);
-  } else {
-    start(a.position != nullptr ? scan_forward_matrix<kParts, false, true>
-                                : scan_forward_matrix<kParts, false, false>);
-  }
-}
-
-/// Whether `elements` of bf16 can move at once, and the rows of a sequence span less than 4 GB.
-bool moves_in(std::int64_t elements, const void* p, std::int64_t stride, std::int64_t T) {
-  return reinterpret_cast<std::uintptr_t>(p) % static_cast<std::uintptr_t>(elements * 2) == 0 &&
-         stride % elements == 0 && T * stride < std::int64_t(1) << 30;
+  start(a.gate != nullptr ? scan_forward_matrix<kParts, true> : scan_forward_matrix<kParts, false>);
 }
 
 }  // namespace
 
 bool scan_on_tensor_cores(const ScanArgs& a) {
   return a.type == DType::bf16 && a.N > 0 && a.N <= 64 && a.N % 2 == 0 &&
-         moves_in(4, a.y, a.channels, a.T) && moves_in(4, a.u, a.u_stride, a.T) &&
-         moves_in(4, a.delta, a.delta_stride, a.T) && moves_in(4, a.gate, a.gate_stride, a.T) &&
-         moves_in(4, a.z, a.z_stride, a.T) && moves_in(2, a.B, a.B_stride, a.T) &&
-         moves_in(2, a.C, a.C_stride, a.T);
+         moves_in<4>(a, a.y, a.channels) && moves_in<4>(a, a.u, a.u_stride) &&
+         moves_in<4>(a, a.delta, a.delta_stride) && moves_in<4>(a, a.gate, a.gate_stride) &&
+         moves_in<4>(a, a.z, a.z_stride) && moves_in<2>(a, a.B, a.B_stride) &&
+         moves_in<2>(a, a.C, a.C_stride);
 }
 
 void scan_forward_on_tensor_cores(const ScanArgs& a) {

@@ -30,7 +30,8 @@ struct TilePlace {
   static constexpr int kSets = kTileWarps / kParts;  // of 32 channels, in a block
   int warp, lane, row, pair;
   int part, set;  // of the states, of the channels
-  int b, d, n;    // the sequence, the first of four channels, the first state of the part
+  int b, group;   // the sequence, the block's channels
+  int d, n;       // the first of four channels, the first state of the part
   bool valid;     // d is as it should be; beyond the last channel, lanes repeat the last four
 
   __device__ explicit TilePlace(const ScanArgs& a) {
@@ -41,7 +42,7 @@ struct TilePlace {
     part = warp % kParts;
     set = warp / kParts;
     b = static_cast<int>(blockIdx.x / static_cast<unsigned>(a.groups));
-    const int group = static_cast<int>(blockIdx.x % static_cast<unsigned>(a.groups));
+    group = static_cast<int>(blockIdx.x % static_cast<unsigned>(a.groups));
     const int channel = (group * kSets + set) * kTileChannels + 4 * row;
     d = min(channel, static_cast<int>(a.channels) - 4);
     n = part * kScanStates;
@@ -138,27 +139,30 @@ __device__ inline uint2 pack_four(const float (&x)[4]) {
   return make_uint2(pack(x[0], x[1]), pack(x[2], x[3]));
 }
 
-/// Reads rows of a sequence. Offsets of 32 bits: a sequence's matrix is shorter than 4 GB.
-struct SequenceRows {
-  const char* base;  // of the sequence
-  unsigned stride;   // bytes
+/// A matrix of bf16, read by offsets of 32 bits: it is smaller than 4 GB.
+struct Rows {
+  const char* base;
+  unsigned stride;  // bytes
 
-  __device__ SequenceRows(const void* p, std::int64_t row_stride, std::int64_t first_row)
-      : base(static_cast<const char*>(p) + first_row * row_stride * 2),
-        stride(static_cast<unsigned>(row_stride) * 2) {}
+  __device__ Rows(const void* p, std::int64_t row_stride)
+      : base(static_cast<const char*>(p)), stride(static_cast<unsigned>(row_stride) * 2) {}
   template <class Word>
-  __device__ Word at(int t, int column) const {
-    return *reinterpret_cast<const Word*>(base + (unsigned(t) * stride + unsigned(column) * 2));
+  __device__ Word at(unsigned row, int column) const {
+    return *reinterpret_cast<const Word*>(base + (row * stride + unsigned(column) * 2));
   }
 };
 
-/// The state before a chunk is stored [batch, chunks, N, channels].
+/// The state before a chunk is stored [batch, chunks, N, channels]: where a lane's first is.
+template <int kParts>
+__device__ inline bf16* checkpoint(const ScanArgs& a, const TilePlace<kParts>& me, int chunk) {
+  const std::int64_t row = (std::int64_t(me.b) * a.chunks + chunk) * a.N + me.n + 2 * me.pair;
+  return static_cast<bf16*>(a.checkpoints) + row * a.channels + me.d;
+}
 template <int kParts>
 __device__ inline void store_checkpoint(const ScanArgs& a, const TilePlace<kParts>& me, int chunk,
                                         const Tile& h) {
   if (!me.valid) return;
-  const std::int64_t row = (std::int64_t(me.b) * a.chunks + chunk) * a.N + me.n + 2 * me.pair;
-  bf16* const to = static_cast<bf16*>(a.checkpoints) + row * a.channels + me.d;
+  bf16* const to = checkpoint(a, me, chunk);
   const int channels = static_cast<int>(a.channels);
   const int states = static_cast<int>(a.N) - me.n - 2 * me.pair;
 #pragma unroll
@@ -193,6 +197,10 @@ __device__ inline void multiply_add_8(float (&sum)[4], float a0, float a1, float
         "r"(__float_as_uint(a3)), "r"(__float_as_uint(b0)), "r"(__float_as_uint(b1)));
 }
 
+/// A product cuts the mantissa of an operand to ten bits, which takes 2^-11 / m of it on average: 2^-11
+/// / (2 log 2) for mantissas m as they come. A factor puts it back; rounding costs eight times as much.
+inline constexpr float kUncut = 1.0f + 3.522e-4f;
+
 /// tile += x s for a step of four: x[i] is this lane's channel i at step `pair`, s[j] the state
 /// 8 j + row of B or C at step `pair`.
 __device__ inline void add_outer(Tile& tile, const float (&x)[4], const float (&s)[2], bool meant) {
@@ -208,36 +216,28 @@ __device__ inline void add_outer(Tile& tile, const float (&x)[4], const float (&
 
 // ---- B and C ---------------------------------------------------------------------------------------
 
-/// A lane's columns of B or C at the eight steps from t on; a step beyond the last is the last, a
-/// state beyond N the last.
-struct StepColumns {          // for add_outer
-  unsigned short bits[2][2];  // [four steps s][j]: step 4 s + pair, state 8 j + row
+/// A lane's columns of B or C; a state beyond N is the last.
+struct StepColumns {       // of four steps, for add_outer
+  unsigned short bits[2];  // [j]: state 8 j + row; `at` is the row of step `pair`
   template <int kParts>
-  __device__ void load(const SequenceRows& from, const TilePlace<kParts>& me, int t, int T, int N) {
-#pragma unroll
-    for (int s = 0; s < 2; s++) {
-#pragma unroll
-      for (int j = 0; j < 2; j++) {
-        bits[s][j] = from.at<unsigned short>(min(t + kGroupSteps * s + me.pair, T - 1),
-                                             min(me.n + 8 * j + me.row, N - 1));
-      }
-    }
-  }
-  __device__ void group(int s, float (&x)[2]) const {
+  __device__ void load(const Rows& from, const TilePlace<kParts>& me, unsigned at, int N) {
 #pragma unroll
     for (int j = 0; j < 2; j++) {
-      x[j] = __uint_as_float(unsigned(s == 0 ? bits[0][j] : bits[1][j]) << 16);
+      bits[j] = from.at<unsigned short>(at, min(me.n + 8 * j + me.row, N - 1));
     }
   }
+  __device__ float operator[](int j) const {
+    return __uint_as_float(unsigned(bits[j]) << 16);
+  }
 };
-struct StateColumns {  // for sums over the states
-  unsigned words[2];   // [j]: step row, states 8 j + 2 pair and the next; zeros beyond N
+struct StateColumns {  // of the step in row `at`, for sums over the states
+  unsigned words[2];   // [j]: states 8 j + 2 pair and the next; zeros beyond N
   template <int kParts>
-  __device__ void load(const SequenceRows& from, const TilePlace<kParts>& me, int t, int T, int N) {
+  __device__ void load(const Rows& from, const TilePlace<kParts>& me, unsigned at, int N) {
 #pragma unroll
     for (int j = 0; j < 2; j++) {
       const int n = me.n + 8 * j + 2 * me.pair;
-      const unsigned word = from.at<unsigned>(min(t + me.row, T - 1), min(n, N - 2));
+      const unsigned word = from.at<unsigned>(at, min(n, N - 2));
       words[j] = n < N ? word : 0;
     }
   }
@@ -245,6 +245,12 @@ struct StateColumns {  // for sums over the states
 
 // ---- the host side -----------------------------------------------------------------------------------
 
+/// Whether kElements of bf16 can move at once, by offsets of 32 bits.
+template <int kElements>
+bool moves_in(const ScanArgs& a, const void* p, std::int64_t stride) {
+  return reinterpret_cast<std::uintptr_t>(p) % (kElements * 2) == 0 && stride % kElements == 0 &&
+         a.batch * a.T * stride < std::int64_t(1) << 31;
+}
 /// Calls f.template operator()<kParts>() with 16 kParts >= N.
 template <class F>
 void with_scan_parts(const ScanArgs& a, F f) {

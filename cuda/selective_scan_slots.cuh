@@ -1,0 +1,146 @@
+// States of a warp's tile in shared memory, as the backward of the scan keeps them between its sweeps:
+// a slot a step, [32 channels][16 states] of bf16, the two halves of a channel's states swapped for
+// every other four channels so that neither rows nor columns collide in the banks. Channel i = 2 m + e
+// of lane row `row` stands at 16 m + 8 e + row.
+#pragma once
+
+#include "cuda/selective_scan_matrix.cuh"
+
+namespace farsight::cuda {
+
+inline constexpr unsigned kSlotBytes = kTileChannels * kScanStates * 2;
+
+/// Four products' operands of a channel tile m: word 2 j + e holds the states 8 j + 2 pair and the next
+/// of channel 2 m + e.
+using Words = unsigned[2][4];
+
+__device__ inline void pack_tile(const Tile& h, Words& words) {
+#pragma unroll
+  for (int i = 0; i < 8; i++) {
+    const int m = i / 4, j = i / 2 % 2, e = i % 2;
+    words[m][2 * j + e] = pack(h[m][j][2 * e], h[m][j][2 * e + 1]);
+  }
+}
+__device__ inline void unpack_tile(const Words& words, Tile& h) {
+#pragma unroll
+  for (int i = 0; i < 8; i++) {
+    const int m = i / 4, j = i / 2 % 2, e = i % 2;
+    h[m][j][2 * e] = low_of(words[m][2 * j + e]);
+    h[m][j][2 * e + 1] = high_of(words[m][2 * j + e]);
+  }
+}
+
+/// The addresses that a lane gives in a slot: of a row of the four 8 x 8 matrices of channels 0 to 15.
+struct SlotLane {
+  unsigned states;    // of a matrix of Words: channels 8 e ..., states 8 j ..., matrix 2 j + e
+  unsigned channels;  // the same for products over channels: matrix 2 e + j
+  __device__ SlotLane(const void* slots, int lane) {
+    const auto first = static_cast<unsigned>(__cvta_generic_to_shared(slots));
+    const auto at = [&](int channel, int half) {
+      return first + unsigned(channel * 32 + (half ^ (channel / 4 % 2)) * 16);
+    };
+    states = at(lane / 8 % 2 * 8 + lane % 8, lane / 16);
+    channels = at(lane / 16 * 8 + lane % 8, lane / 8 % 2);
+  }
+};
+
+/// Four 8 x 8 matrices of two-byte elements; lane l gives the address of row l % 8 of matrix l / 8.
+__device__ inline void load_matrices(unsigned (&to)[4], unsigned row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(row)
+               : "memory");
+}
+/// The same, each transposed.
+__device__ inline void load_transposed(unsigned (&to)[4], unsigned row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(row)
+               : "memory");
+}
+__device__ inline void store_matrices(unsigned row, const unsigned (&from)[4]) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row),
+               "r"(from[0]), "r"(from[1]), "r"(from[2]), "r"(from[3])
+               : "memory");
+#else
+  const unsigned lane = threadIdx.x % 32;
+#pragma unroll
+  for (unsigned matrix = 0; matrix < 4; matrix++) {
+    const unsigned at =
+        __shfl_sync(0xffffffffu, row, static_cast<int>(8 * matrix + lane / 4)) + lane % 4 * 4;
+    asm volatile("st.shared.b32 [%0], %1;" ::"r"(at), "r"(from[matrix]) : "memory");
+  }
+#endif
+}
+
+/// sum += a b: [16 x 8] += [16 x 16] [16 x 8] in bf16; see multiply_add_4 for who holds what, with two
+/// neighbouring columns of a, rows of b, in a word.
+__device__ inline void multiply_add_16(float (&sum)[4], const unsigned (&a)[4], unsigned b0,
+                                       unsigned b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+      "{%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+/// The same with K = 8.
+__device__ inline void multiply_add_half(float (&sum)[4], unsigned a0, unsigned a1, unsigned b) {
+  asm("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+      : "r"(a0), "r"(a1), "r"(b));
+}
+
+/// The states of a slot as f32: their product with `identity` (see identity_of), 4 instructions where
+/// shifts and masks are 16.
+__device__ inline void load_tile(Tile& h, unsigned slot, unsigned identity) {
+#pragma unroll
+  for (int m = 0; m < 2; m++) {
+    unsigned words[4];
+    load_matrices(words, slot + unsigned(m) * (kSlotBytes / 2));
+#pragma unroll
+    for (int j = 0; j < 2; j++) {
+      float(&x)[4] = h[m][j];
+      x[0] = x[1] = x[2] = x[3] = 0;
+      multiply_add_half(x, words[2 * j], words[2 * j + 1], identity);
+    }
+  }
+}
+__device__ inline unsigned identity_of(int row, int pair) {
+  return row == 2 * pair ? 0x3f80u : row == 2 * pair + 1 ? 0x3f800000u : 0u;
+}
+__device__ inline void store_tile(unsigned slot, const Words& words) {
+#pragma unroll
+  for (int m = 0; m < 2; m++) {
+    store_matrices(slot + unsigned(m) * (kSlotBytes / 2), words[m]);
+  }
+}
+
+/// Weights of 32 channels for eight columns, this lane's column being `row`: word 2 m + e holds
+/// channel 2 m + e of the lane rows 2 pair and 2 pair + 1. `from`: the column's 8 pair-th channel.
+__device__ inline void load_weights(unsigned (&weights)[4], const float4* from) {
+  const float4 low = from[0], high = from[1];
+  weights[0] = pack(low.x, high.x);
+  weights[1] = pack(low.y, high.y);
+  weights[2] = pack(low.z, high.z);
+  weights[3] = pack(low.w, high.w);
+}
+/// Column 2 (column / 2) + column % 2 of sum[n][column] = sum over the channels of states weights; the
+/// lanes that own it take it.
+__device__ inline void sum_channels(float (&sums)[4], unsigned slot, const unsigned (&weights)[4],
+                                    int column, int pair) {
+  float all[4] = {};
+#pragma unroll
+  for (int m = 0; m < 2; m++) {
+    unsigned states[4];
+    load_transposed(states, slot + unsigned(m) * (kSlotBytes / 2));
+    multiply_add_16(all, states, weights[2 * m], weights[2 * m + 1]);
+  }
+  const int c = column % 2;
+  if (pair == column / 2) {
+    sums[c] = all[c];
+    sums[2 + c] = all[2 + c];
+  }
+}
+
+}  // namespace farsight::cuda
