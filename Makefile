@@ -2,7 +2,7 @@
 # `make help` lists them.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev build train eval test test-gpu bench doctor format lint size asan tsan install clean
+.PHONY: help setup setup-dev build train eval test test-gpu sanitize-gpu bench doctor format lint size asan tsan install clean
 
 PREFIX ?= /usr/local
 BUILD := bash cmake/build.sh
@@ -38,6 +38,10 @@ test: ## runs every test; the last line counts them           | make test
 test-gpu: ## the tests of the GPU; without one they fail      | make test-gpu
 	@$(BUILD) release farsight_tests
 	@FARSIGHT_REQUIRE_GPU=1 bash cmake/run_tests.sh build -tc="gpu: *"
+
+sanitize-gpu: ## the GPU's operations under compute-sanitizer   | make sanitize-gpu
+	@$(BUILD) release farsight_tests
+	@bash cmake/sanitize_gpu.sh build/bin/farsight_tests
 
 bench: ## measures every op against this machine's limits     | make bench DEVICE=cuda ARGS="--only scan"
 	@$(BUILD) --quiet release farsight_bench

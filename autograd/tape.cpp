@@ -113,6 +113,7 @@ void Tape::backward(const Tensor& y, const Tensor& dy) {
     for (const Tensor& gradient : gradients) {
       if (watching != nullptr && gradient) (*watching)(node.name, gradient, true);
     }
+    const TraceSpan span(node.name.c_str());
     if (any) node.backward(gradients);
   }
 }
@@ -225,7 +226,8 @@ Watch::~Watch() {
   watching = outer_;
 }
 
-NameScope::NameScope(std::string name) : outer_(std::exchange(scope, std::move(name))) {}
+NameScope::NameScope(std::string name)
+    : outer_(std::exchange(scope, std::move(name))), span_(scope.c_str()) {}
 NameScope::~NameScope() {
   scope = outer_;
 }

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "core/tensor.h"
+#include "core/trace.h"
 
 namespace farsight {
 
@@ -140,6 +141,7 @@ class NameScope {
 
  private:
   std::string outer_;
+  TraceSpan span_;
 };
 
 /// Whether record() would keep anything: lets an operation skip saving for a backward.

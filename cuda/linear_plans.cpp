@@ -11,8 +11,9 @@
 
 #include "core/arena.h"
 #include "core/check.h"
+#include "core/device_calls.h"
+#include "core/stored_choices.h"
 #include "cuda/runtime.h"
-#include "cuda/stored_choices.h"
 
 namespace farsight::cuda {
 namespace {
@@ -187,7 +188,8 @@ std::string text_of(const PlanKey& key) {
 }
 
 StoredChoices& choices() {
-  static StoredChoices stored(fmt::format("cublaslt-{}", cublasLtGetVersion()));
+  static StoredChoices stored(
+      choices_file(gpu_name(), fmt::format("cublaslt-{}", cublasLtGetVersion())));
   return stored;
 }
 

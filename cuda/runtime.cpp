@@ -126,6 +126,7 @@ void select_gpu() {
   gpu.workspace.bytes = cuda::kWorkspaceBytes;
   succeeded(cudaMalloc(&gpu.workspace.address, cuda::kWorkspaceBytes), "cudaMalloc");
   cuda::install_memory();
+  cuda::install_spans();
   gpu.selected = true;
 }
 

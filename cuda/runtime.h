@@ -43,6 +43,8 @@ void* end_graph();
 void start_graph(void* graph);
 void release_graph(void* graph);
 
+/// The spans of core/trace.h, as NVTX ranges; called by select_gpu().
+void install_spans();
 /// The memory calls of core/device_calls.h, and the arena's segments; called by select_gpu().
 void install_memory();
 

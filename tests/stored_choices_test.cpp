@@ -1,7 +1,6 @@
 // The file of choices made on a GPU: what is written comes back, and a damaged file costs nothing
 // but the choices in its damaged lines.
-#if FARSIGHT_CUDA
-#include "cuda/stored_choices.h"
+#include "core/stored_choices.h"
 
 #include <doctest/doctest.h>
 
@@ -9,7 +8,7 @@
 
 #include "tests/temporary_folder.h"
 
-namespace farsight::cuda {
+namespace farsight {
 namespace {
 
 constexpr StoredChoices::Words kSome = {1, 2, 0xffffffffffffffff, 4, 0, 6, 7, 8};
@@ -54,5 +53,4 @@ TEST_CASE("stored choices: a place that cannot be written is no error") {
 }
 
 }  // namespace
-}  // namespace farsight::cuda
-#endif
+}  // namespace farsight

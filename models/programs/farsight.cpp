@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/device_calls.h"
 #include "core/parallel.h"
 #include "core/version.h"
 #include "ops/gemm.h"
@@ -21,7 +22,8 @@ namespace {
 
 /// The variables that the sources read; README.md describes each (tests/layering_test.cpp
 /// compares).
-constexpr std::string_view kVariables[] = {"FARSIGHT_SYNC", "FARSIGHT_THREADS"};
+constexpr std::string_view kVariables[] = {"FARSIGHT_CACHE", "FARSIGHT_SYNC", "FARSIGHT_THREADS",
+                                           "FARSIGHT_TUNE"};
 
 constexpr const char* kUsage =
     "usage: farsight doctor      what this build and this machine can do, a verdict a line\n"
@@ -114,12 +116,27 @@ void report_environment(Report& report) {
   if (set == 0) report.ok("environment", "no FARSIGHT_ variable is set");
 }
 
+void report_gpu(Report& report) {
+  std::string why;
+  if (!gpu_available(&why)) {
+    report.ok("GPU", why + ": training runs on the CPU");
+    return;
+  }
+  try {
+    select_gpu();
+    report.ok("GPU", gpu_name() + ", used unless --device cpu is given");
+  } catch (const Error& error) {
+    report.fail("GPU", error.what());
+  }
+}
+
 int doctor() {
   Report report;
   report_build(report);
   report_environment(report);
   report_blas(report);
   report_threads(report);
+  report_gpu(report);
   return report.failures() == 0 ? 0 : 1;
 }
 

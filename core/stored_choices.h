@@ -1,4 +1,4 @@
-// What was found to be fastest on this GPU, kept from run to run: a text file for each device and
+// What was found to be fastest on a GPU, kept from run to run: a text file for each device and
 // library, one line a choice, "name = eight words". Lines that cannot be read are passed over, and a
 // file that cannot be written is no error: choices are made again.
 #pragma once
@@ -9,15 +9,13 @@
 #include <map>
 #include <string>
 
-namespace farsight::cuda {
+namespace farsight {
 
 class StoredChoices {
  public:
   using Words = std::array<std::uint64_t, 8>;
 
-  /// Reads the choices made with `library` on the GPU in use.
-  explicit StoredChoices(const std::string& library);
-  /// For tests: the choices in a file.
+  /// Reads the file, if there is one.
   explicit StoredChoices(std::filesystem::path file);
 
   /// Null: none was made.
@@ -31,7 +29,8 @@ class StoredChoices {
   std::map<std::string, Words> choices_;
 };
 
-/// FARSIGHT_CACHE, or the user's cache folder; empty when there is none.
-std::filesystem::path cache_folder();
+/// The file for a device and a library, in FARSIGHT_CACHE or the user's cache folder; empty when
+/// there is no such folder.
+std::filesystem::path choices_file(const std::string& device, const std::string& library);
 
-}  // namespace farsight::cuda
+}  // namespace farsight

@@ -1,4 +1,4 @@
-#include "cuda/stored_choices.h"
+#include "core/stored_choices.h"
 
 #include <fmt/format.h>
 
@@ -8,9 +8,7 @@
 #include <fstream>
 #include <system_error>
 
-#include "core/device_calls.h"
-
-namespace farsight::cuda {
+namespace farsight {
 namespace fs = std::filesystem;
 namespace {
 
@@ -36,8 +34,6 @@ bool parse(std::string_view text, StoredChoices::Words* words) {
   return text.find_first_not_of(' ') == std::string_view::npos;
 }
 
-}  // namespace
-
 fs::path cache_folder() {
   const auto variable = [](const char* name) {
     const char* value = std::getenv(name);
@@ -49,11 +45,12 @@ fs::path cache_folder() {
   return {};
 }
 
-StoredChoices::StoredChoices(const std::string& library) {
+}  // namespace
+
+fs::path choices_file(const std::string& device, const std::string& library) {
   const fs::path folder = cache_folder();
-  if (folder.empty()) return;
-  file_ = folder / fmt::format("{}-{}.txt", as_file_name(gpu_name()), as_file_name(library));
-  read();
+  if (folder.empty()) return {};
+  return folder / fmt::format("{}-{}.txt", as_file_name(device), as_file_name(library));
 }
 
 StoredChoices::StoredChoices(fs::path file) : file_(std::move(file)) {
@@ -91,4 +88,4 @@ void StoredChoices::add(const std::string& name, const Words& words) {
   out.write(line.data(), static_cast<std::streamsize>(line.size()));  // one call: lines stay whole
 }
 
-}  // namespace farsight::cuda
+}  // namespace farsight
