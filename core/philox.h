@@ -62,6 +62,20 @@ FARSIGHT_HOST_DEVICE inline double uniform_double(std::uint32_t high, std::uint3
   return (static_cast<double>(mantissa) + 0.5) * (1.0 / 4503599627370496.0);
 }
 
+/// Uniform integer in [0, n), exactly unbiased (Lemire's multiply and reject), from a word that may
+/// refuse: then the next word must be asked. n >= 1.
+struct BelowDraw {
+  std::uint32_t value = 0;
+  bool refused = false;
+};
+FARSIGHT_HOST_DEVICE inline BelowDraw below_from(std::uint32_t word, std::uint32_t n) {
+  const std::uint64_t product = std::uint64_t{word} * n;
+  const std::uint32_t low = static_cast<std::uint32_t>(product);
+  // 2^32 mod n words too many; it is less than n, so the division is seldom needed.
+  const bool refused = low < n && low < (0u - n) % n;
+  return {static_cast<std::uint32_t>(product >> 32), refused};
+}
+
 /// The numbers of one (seed, stream, item), drawn one after another: for code whose number of draws
 /// depends on what was drawn. The state is a counter, so copies repeat.
 class PhiloxSequence {
@@ -80,16 +94,21 @@ class PhiloxSequence {
     const std::uint64_t high = next();
     return (high << 32) | next();
   }
-  /// Uniform integer in [0, n), exactly unbiased (Lemire's multiply and reject). n >= 1.
+  /// Word `index` of the sequence, whatever was drawn.
+  FARSIGHT_HOST_DEVICE std::uint32_t word(std::uint64_t index) const {
+    return philox4x32(key_, item_, index / 4).v[index % 4];
+  }
+  /// Words drawn so far: the next one is word(drawn()).
+  FARSIGHT_HOST_DEVICE std::uint64_t drawn() const {
+    return 4 * draws_ - static_cast<std::uint64_t>(4 - used_);
+  }
+  /// Uniform integer in [0, n), exactly unbiased. n >= 1.
   FARSIGHT_HOST_DEVICE std::uint32_t below(std::uint32_t n) {
-    std::uint64_t product = std::uint64_t{next()} * n;
-    if (static_cast<std::uint32_t>(product) < n) {
-      const std::uint32_t floor = (0u - n) % n;
-      while (static_cast<std::uint32_t>(product) < floor) {
-        product = std::uint64_t{next()} * n;
-      }
+    BelowDraw draw = below_from(next(), n);
+    while (draw.refused) {
+      draw = below_from(next(), n);
     }
-    return static_cast<std::uint32_t>(product >> 32);
+    return draw.value;
   }
   /// Uniform integer in [0, n) for 64-bit n: unbiased by masking and rejecting. n >= 1.
   FARSIGHT_HOST_DEVICE std::uint64_t below64(std::uint64_t n) {

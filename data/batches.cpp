@@ -17,105 +17,104 @@ int length_of(const MqarTask& task, const ExampleId& id) {
   return task.cells[id.cell].length;
 }
 
-std::vector<Example> generate_all(const MqarTask& task, Split split, std::uint64_t seed,
-                                  std::span<const ExampleId> ids) {
-  std::vector<Example> examples(ids.size());
-  parallel_for(static_cast<std::int64_t>(ids.size()), [&](std::int64_t i) {
-    const std::size_t at = static_cast<std::size_t>(i);
-    examples[at] = generate(task, split, seed, ids[at].cell, ids[at].sample);
-  });
-  return examples;
-}
-
-/// At the end of the batch's tokens.
-void append(Batch& batch, const ExampleId& id, const Example& example) {
-  const std::int32_t begin = static_cast<std::int32_t>(batch.tokens.size());
-  batch.examples.push_back(id);
-  batch.tokens.insert(batch.tokens.end(), example.tokens.begin(), example.tokens.end());
-  for (const Label& label : example.labels) {
-    batch.label_rows.push_back(begin + label.position - 1);
-    batch.targets.push_back(label.target);
-    batch.pairs.push_back(label.pair);
-  }
-}
-
-Batch make_batch(const MqarTask& task, Split split, std::uint64_t seed,
-                 std::span<const ExampleId> ids) {
-  const std::vector<Example> examples = generate_all(task, split, seed, ids);
-  Batch batch;
-  batch.rows = static_cast<int>(ids.size());
-  batch.length = length_of(task, ids.front());
-  batch.tokens.reserve(ids.size() * static_cast<std::size_t>(batch.length));
-  for (std::size_t i = 0; i < ids.size(); i++) {
-    append(batch, ids[i], examples[i]);
-  }
-  return batch;
-}
-
-/// Rows that hold the examples rows[r] of `ids`, which are as long as `lengths` says.
-Batch make_packed_batch(const MqarTask& task, std::uint64_t seed, std::span<const ExampleId> ids,
-                        std::span<const int> lengths, int length,
-                        std::span<const std::vector<std::size_t>> rows) {
-  std::vector<ExampleId> mine;
-  for (const std::vector<std::size_t>& row : rows) {
-    for (std::size_t i : row) {
-      mine.push_back(ids[i]);
-    }
-  }
-  const std::vector<Example> examples = generate_all(task, Split::train, seed, mine);
-  Batch batch;
-  batch.rows = static_cast<int>(rows.size());
-  batch.length = length;
-  std::size_t next = 0;
+/// A batch whose row r holds the examples rows[r] of `ids`, side by side.
+BatchPlan plan_batch(const MqarTask& task, Split split, std::uint64_t seed,
+                     std::span<const ExampleId> ids, std::span<const std::vector<std::size_t>> rows,
+                     int length, bool packed) {
+  BatchPlan plan;
+  plan.rows = static_cast<int>(rows.size());
+  plan.length = length;
+  plan.packed = packed;
+  std::int32_t token = 0;
+  const auto place = [&](MqarEntry entry) {
+    entry.first_token = token;
+    entry.first_label = static_cast<std::int32_t>(plan.labels);
+    token += entry.layout.length;
+    plan.labels += entry.layout.pairs;
+    plan.entries.push_back(entry);
+  };
   for (const std::vector<std::size_t>& row : rows) {
     int left = length;
-    for (std::size_t i : row) {
-      append(batch, ids[i], examples[next++]);
-      count_up(batch.positions, lengths[i]);
-      left -= lengths[i];
+    for (const std::size_t i : row) {
+      plan.examples.push_back(ids[i]);
+      place(entry_of(task, split, seed, ids[i].cell, ids[i].sample));
+      left -= length_of(task, ids[i]);
     }
-    batch.tokens.resize(batch.tokens.size() + static_cast<std::size_t>(left));
-    count_up(batch.positions, left);
+    if (left > 0) place({.layout = {.length = left}});
   }
-  return batch;
+  return plan;
 }
 
-/// `ids` by descending length, several in a row.
-std::vector<Batch> make_packed_batches(const MqarTask& task, std::uint64_t seed,
-                                       std::span<const ExampleId> ids, std::int64_t max_tokens) {
-  std::vector<Batch> batches;
-  if (ids.empty()) return batches;
+/// `ids` by descending length, several in a row where they differ.
+std::vector<BatchPlan> plan_packed_batches(const MqarTask& task, std::uint64_t seed,
+                                           std::span<const ExampleId> ids,
+                                           std::int64_t max_tokens) {
+  std::vector<BatchPlan> plans;
+  if (ids.empty()) return plans;
   std::vector<int> lengths;
   for (const ExampleId& id : ids) {
     lengths.push_back(length_of(task, id));
   }
   const int length = lengths.front();
+  const bool shared = lengths.back() < length;  // else every example fills a row
   const std::vector<std::vector<std::size_t>> rows = pack_first_fit(lengths, length);
   const auto most = static_cast<std::size_t>(std::max<std::int64_t>(1, max_tokens / length));
   for (std::size_t begin = 0; begin < rows.size(); begin += most) {
     const std::size_t count = std::min(most, rows.size() - begin);
-    batches.push_back(
-        make_packed_batch(task, seed, ids, lengths, length, std::span(rows).subspan(begin, count)));
+    plans.push_back(plan_batch(task, Split::train, seed, ids, std::span(rows).subspan(begin, count),
+                               length, shared));
   }
-  return batches;
+  return plans;
 }
 
 /// Cuts a list of examples, in its order, wherever the length changes or a batch is full.
-std::vector<Batch> make_batches(const MqarTask& task, Split split, std::uint64_t seed,
-                                std::span<const ExampleId> ids, std::int64_t max_tokens) {
-  std::vector<Batch> batches;
-  while (!ids.empty()) {
-    const int length = length_of(task, ids.front());
-    const std::size_t most =
-        static_cast<std::size_t>(std::max<std::int64_t>(1, max_tokens / length));
-    std::size_t rows = 1;
-    while (rows < std::min(most, ids.size()) && length_of(task, ids[rows]) == length) {
-      rows++;
+std::vector<BatchPlan> plan_batches(const MqarTask& task, Split split, std::uint64_t seed,
+                                    std::span<const ExampleId> ids, std::int64_t max_tokens) {
+  std::vector<BatchPlan> plans;
+  std::vector<std::vector<std::size_t>> rows;
+  for (std::size_t begin = 0; begin < ids.size(); begin += rows.size()) {
+    const int length = length_of(task, ids[begin]);
+    const auto most = static_cast<std::size_t>(std::max<std::int64_t>(1, max_tokens / length));
+    const std::size_t end = begin + std::min(most, ids.size() - begin);
+    rows.clear();
+    for (std::size_t i = begin; i < end && length_of(task, ids[i]) == length; i++) {
+      rows.push_back({i});
     }
-    batches.push_back(make_batch(task, split, seed, ids.first(rows)));
-    ids = ids.subspan(rows);
+    plans.push_back(plan_batch(task, split, seed, ids, rows, length, false));
   }
-  return batches;
+  return plans;
+}
+
+Batch make_batch(const MqarTask& task, Split split, std::uint64_t seed, const BatchPlan& plan) {
+  Batch batch;
+  batch.rows = plan.rows;
+  batch.length = plan.length;
+  batch.examples = plan.examples;
+  std::vector<const MqarEntry*> places;  // of the examples, gaps left out
+  for (const MqarEntry& entry : plan.entries) {
+    if (entry.layout.pairs > 0) places.push_back(&entry);
+    if (plan.packed) count_up(batch.positions, entry.layout.length);
+  }
+  const std::size_t labels = static_cast<std::size_t>(plan.labels);
+  batch.tokens.resize(static_cast<std::size_t>(plan.rows) * static_cast<std::size_t>(plan.length));
+  batch.label_rows.resize(labels);
+  batch.targets.resize(labels);
+  batch.pairs.resize(labels);
+  parallel_for(static_cast<std::int64_t>(places.size()), [&](std::int64_t i) {
+    const MqarEntry& place = *places[static_cast<std::size_t>(i)];
+    const ExampleId& id = plan.examples[static_cast<std::size_t>(i)];
+    const Example example = generate(task, split, seed, id.cell, id.sample);
+    std::copy(example.tokens.begin(), example.tokens.end(),
+              batch.tokens.begin() + place.first_token);
+    std::size_t at = static_cast<std::size_t>(place.first_label);
+    for (const Label& label : example.labels) {
+      batch.label_rows[at] = place.first_token + label.position - 1;
+      batch.targets[at] = label.target;
+      batch.pairs[at] = label.pair;
+      at++;
+    }
+  });
+  return batch;
 }
 
 void require_max_tokens(std::int64_t max_tokens) {
@@ -196,9 +195,18 @@ GlobalBatch TrainLoader::at(std::int64_t step, Shard shard) const {
     if (turn == shard.rank) mine.push_back(id);
     turn = (turn + 1) % shard.world;
   }
-  global.micro_batches =
-      options_.pack ? make_packed_batches(task_, options_.seed, mine, options_.micro_tokens)
-                    : make_batches(task_, Split::train, options_.seed, mine, options_.micro_tokens);
+  std::vector<BatchPlan> plans =
+      options_.pack ? plan_packed_batches(task_, options_.seed, mine, options_.micro_tokens)
+                    : plan_batches(task_, Split::train, options_.seed, mine, options_.micro_tokens);
+  if (options_.plan_only) {
+    global.plans = std::move(plans);
+    global.ids = task_.ids();
+    global.slot_sums = task_.query_slots.sums();
+    return global;
+  }
+  for (const BatchPlan& plan : plans) {
+    global.micro_batches.push_back(make_batch(task_, Split::train, options_.seed, plan));
+  }
   return global;
 }
 
@@ -213,7 +221,11 @@ std::vector<Batch> evaluation_batches(const MqarTask& task, Split split, std::si
   for (std::size_t i = 0; i < ids.size(); i++) {
     ids[i] = {cell, i};
   }
-  return make_batches(task, split, seed, ids, max_tokens);
+  std::vector<Batch> batches;
+  for (const BatchPlan& plan : plan_batches(task, split, seed, ids, max_tokens)) {
+    batches.push_back(make_batch(task, split, seed, plan));
+  }
+  return batches;
 }
 
 }  // namespace farsight

@@ -40,6 +40,17 @@ struct Batch {
   friend bool operator==(const Batch&, const Batch&) = default;
 };
 
+/// Where the examples of a batch go, which says all about it: its numbers follow.
+struct BatchPlan {
+  int rows = 0;
+  int length = 0;  ///< of every row, in tokens
+  bool packed = false;
+  std::int64_t labels = 0;
+  std::vector<ExampleId> examples;  ///< by place
+  /// Each example, by place, and of a packed batch what fills the ends of rows, as gaps.
+  std::vector<MqarEntry> entries;
+};
+
 /// A rank of a data-parallel run.
 struct Shard {
   int rank = 0;
@@ -50,6 +61,12 @@ struct GlobalBatch {
   std::int64_t tokens = 0;           ///< of all ranks
   std::int64_t labels = 0;           ///< of all ranks: what the loss is divided by
   std::vector<Batch> micro_batches;  ///< this rank's, longest rows first; may be empty
+
+  /// In place of micro_batches where the device that trains makes the examples itself
+  /// (ops/mqar_generate.h); what it needs beside the plans is the task's.
+  std::vector<BatchPlan> plans = {};
+  MqarIds ids = {};
+  std::vector<std::uint64_t> slot_sums = {};  ///< PowerLawSlots::sums
 };
 
 struct TrainLoaderOptions {
@@ -58,6 +75,7 @@ struct TrainLoaderOptions {
   std::int64_t batch_size = 160;       ///< examples of a global batch
   std::int64_t micro_tokens = 16'384;  ///< at most, in a micro-batch; one row always fits
   bool pack = false;                   ///< several short examples in a row
+  bool plan_only = false;              ///< no micro-batches, but their plans
 };
 
 /// The training data of a run as a function of the step: there is no state to save. Every epoch

@@ -1,7 +1,6 @@
 #include "data/mqar.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "core/check.h"
@@ -26,23 +25,6 @@ std::uint64_t stream(Split split) {
       return hash_name("mqar/test");
   }
   fail(ExitCode::internal, "mqar: no such split");
-}
-
-std::vector<std::int32_t> draw_ids(const IdRange& range, int count, bool distinct,
-                                   PhiloxSequence& random) {
-  std::vector<std::int32_t> ids;
-  if (distinct) {
-    ids = sample_distinct(random, range.size(), count);
-    for (std::int32_t& id : ids) {
-      id += range.first;
-    }
-    return ids;
-  }
-  ids.resize(static_cast<std::size_t>(count));
-  for (std::int32_t& id : ids) {
-    id = range.draw(random);
-  }
-  return ids;
 }
 
 void sort_and_check_unique(std::vector<int>& numbers, const char* what) {
@@ -110,7 +92,7 @@ MqarTask make_position_task(Placement placement, int vocabulary, std::vector<Cel
             "task {}: a cell must have 1 to length/4 pairs, got length {} with {} pairs",
             placement_name(placement), cell.length, cell.pairs);
     most_pairs = std::max(most_pairs, cell.pairs);
-    most_slots = std::max(most_slots, position_regions(placement, cell).query_slots);
+    most_slots = std::max(most_slots, layout_of(placement, cell).query_slots);
   }
   const IdRange keys = {1, vocabulary / 2 - 1};
   const IdRange values = {vocabulary / 2, vocabulary - 1};
@@ -148,38 +130,46 @@ int labels_per_example(const MqarTask&, const Cell& cell) {
   return cell.pairs;
 }
 
-PositionRegions position_regions(Placement placement, const Cell& cell) {
+MqarLayout layout_of(Placement placement, const Cell& cell) {
   const int half = cell.length / 2;
   const int packed = 2 * cell.pairs;
+  MqarLayout layout{.length = cell.length, .pairs = cell.pairs, .pair_slots = cell.pairs};
   switch (placement) {
     case Placement::standard:
-      return {0, cell.pairs, packed, (cell.length - packed) / 2};
+      layout.query_begin = packed;
+      break;
     case Placement::last:
-      return {half - packed, cell.pairs, half, (cell.length - half) / 2};
+      layout.pair_begin = half - packed;
+      layout.query_begin = half;
+      break;
     case Placement::shuffle:
-      return {0, half / 2, half, (cell.length - half) / 2};
+      layout.pair_slots = half / 2;
+      layout.query_begin = half;
+      layout.shuffled = true;
+      break;
   }
-  fail(ExitCode::internal, "mqar: no such placement");
+  layout.query_slots = (cell.length - layout.query_begin) / 2;
+  return layout;
 }
 
 PositionDraws draw_position(const MqarTask& task, const Cell& cell, PhiloxSequence& random) {
-  const PositionRegions regions = position_regions(task.placement, cell);
-  const bool shuffled = task.placement == Placement::shuffle;
-  PositionDraws draws;
-  draws.keys = draw_ids(task.keys, cell.pairs, !shuffled, random);
-  draws.values = draw_ids(task.values, cell.pairs, !shuffled, random);
-  if (shuffled) {
-    draws.pair_slots = sample_distinct(random, regions.pair_slots, cell.pairs);
-  } else {
-    draws.pair_slots.resize(static_cast<std::size_t>(cell.pairs));
-    std::iota(draws.pair_slots.begin(), draws.pair_slots.end(), 0);
-  }
-  draws.query_slots = task.query_slots.draw(random, regions.query_slots, cell.pairs);
-  return draws;
+  const MqarLayout layout = layout_of(task.placement, cell);
+  check(can_draw(layout, task.ids(), task.query_slots.max_slots()),
+        "draw_position: task {} has not the ids or slots for length {} with {} pairs", task.name,
+        cell.length, cell.pairs);
+  std::vector<std::uint64_t> memory(static_cast<std::size_t>(MqarScratch::words(layout)));
+  const MqarScratch drawn(memory.data(), layout);
+  const std::uint64_t* slot_sums = task.query_slots.sums().data();
+  prepare_draws(layout, slot_sums, drawn, 0, 1);
+  draw_pairs(layout, task.ids(), slot_sums, drawn, random);
+  return {.keys = {drawn.keys, drawn.keys + cell.pairs},
+          .values = {drawn.values, drawn.values + cell.pairs},
+          .pair_slots = {drawn.pair_slots, drawn.pair_slots + cell.pairs},
+          .query_slots = {drawn.query_slots, drawn.query_slots + cell.pairs}};
 }
 
 Example lay_out(Placement placement, const Cell& cell, const PositionDraws& draws) {
-  const PositionRegions regions = position_regions(placement, cell);
+  const MqarLayout layout = layout_of(placement, cell);
   const std::size_t pairs = static_cast<std::size_t>(cell.pairs);
   check(draws.keys.size() == pairs && draws.values.size() == pairs &&
             draws.pair_slots.size() == pairs && draws.query_slots.size() == pairs,
@@ -195,12 +185,12 @@ Example lay_out(Placement placement, const Cell& cell, const PositionDraws& draw
   for (std::size_t j = 0; j < pairs; j++) {
     const int pair_slot = draws.pair_slots[j];
     const int query_slot = draws.query_slots[j];
-    check(pair_slot >= 0 && pair_slot < regions.pair_slots && query_slot >= 0 &&
-              query_slot < regions.query_slots,
+    check(pair_slot >= 0 && pair_slot < layout.pair_slots && query_slot >= 0 &&
+              query_slot < layout.query_slots,
           "lay_out: slots must be below {} (pairs) and {} (queries), got {} and {}",
-          regions.pair_slots, regions.query_slots, pair_slot, query_slot);
-    const int pair = regions.pair_begin + 2 * pair_slot;
-    const int query = regions.query_begin + 2 * query_slot;
+          layout.pair_slots, layout.query_slots, pair_slot, query_slot);
+    const int pair = layout.pair_begin + 2 * pair_slot;
+    const int query = layout.query_begin + 2 * query_slot;
     put(pair, draws.keys[j]);
     put(pair + 1, draws.values[j]);
     put(query, draws.keys[j]);
@@ -211,15 +201,22 @@ Example lay_out(Placement placement, const Cell& cell, const PositionDraws& draw
   return example;
 }
 
-Example generate(const MqarTask& task, Split split, std::uint64_t seed, std::size_t cell,
-                 std::uint64_t sample) {
+MqarEntry entry_of(const MqarTask& task, Split split, std::uint64_t seed, std::size_t cell,
+                   std::uint64_t sample) {
   check(cell < task.cells.size(), "generate: cell must be below {}, got {}", task.cells.size(),
         cell);
   check(sample >> 32 == 0, "generate: sample must be below 2^32, got {}", sample);
   // The split names the stream, so that no training seed can bring up test data; the cell is part
   // of the item, so that seed 43 does not meet the numbers of seed 42 one cell further.
-  const std::uint64_t key = philox_key(split_seed(split, seed, cell), stream(split));
-  PhiloxSequence random(key, (std::uint64_t{cell} << 32) | sample);
+  return {.key = philox_key(split_seed(split, seed, cell), stream(split)),
+          .item = (std::uint64_t{cell} << 32) | sample,
+          .layout = layout_of(task.placement, task.cells[cell])};
+}
+
+Example generate(const MqarTask& task, Split split, std::uint64_t seed, std::size_t cell,
+                 std::uint64_t sample) {
+  const MqarEntry entry = entry_of(task, split, seed, cell, sample);
+  PhiloxSequence random(entry.key, entry.item);
   const PositionDraws draws = draw_position(task, task.cells[cell], random);
   Example example = lay_out(task.placement, task.cells[cell], draws);
   for (std::int32_t& token : example.tokens) {

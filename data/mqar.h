@@ -24,7 +24,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/philox.h"
+#include "core/mqar_draws.h"
 #include "data/sampling.h"
 
 namespace farsight {
@@ -41,26 +41,14 @@ struct Cell {
   friend bool operator==(const Cell&, const Cell&) = default;
 };
 
-/// Token ids, both ends included.
-struct IdRange {
-  std::int32_t first = 0;
-  std::int32_t last = 0;
-  int size() const { return last - first + 1; }
-  bool contains(std::int32_t id) const { return first <= id && id <= last; }
-  std::int32_t draw(PhiloxSequence& random) const { return random.between(first, last); }
-};
-
-/// Id 0 marks a position still empty; it is also the pad id. No key or value has it, and no filler
-/// unless a task's filler is {kEmpty, kEmpty}: the variant whose empty positions stay 0.
-inline constexpr std::int32_t kEmpty = 0;
-
 struct MqarTask {
   std::string name;
   Placement placement;
-  IdRange keys, values, filler;
-  std::vector<Cell> cells;    ///< a cell's index here is also its share of the seed
-  PowerLawSlots query_slots;  ///< for the longest query region of any cell
+  IdRange keys, values, filler;  ///< core/mqar_draws.h
+  std::vector<Cell> cells;       ///< a cell's index here is also its share of the seed
+  PowerLawSlots query_slots;     ///< for the longest query region of any cell
 
+  MqarIds ids() const { return {keys, values, filler}; }
   /// The smallest model vocabulary that holds every id of the task.
   int model_vocabulary() const;
 };
@@ -103,20 +91,17 @@ struct Example {
 /// Labels of every example of a cell.
 int labels_per_example(const MqarTask& task, const Cell& cell);
 
-/// Sample `sample` < 2^32 of a cell. Thread-safe.
+/// The address that sample `sample` < 2^32 of a cell follows from, at the begin of a batch.
+MqarEntry entry_of(const MqarTask& task, Split split, std::uint64_t seed, std::size_t cell,
+                   std::uint64_t sample);
+
+/// That sample. Thread-safe.
 Example generate(const MqarTask& task, Split split, std::uint64_t seed, std::size_t cell,
                  std::uint64_t sample);
 
 // The two halves of generate, for other builders and for tests.
 
-/// Where a cell's 2-token slots lie: slot i of a region starts at token begin + 2i.
-struct PositionRegions {
-  int pair_begin = 0;
-  int pair_slots = 0;
-  int query_begin = 0;
-  int query_slots = 0;
-};
-PositionRegions position_regions(Placement placement, const Cell& cell);
+MqarLayout layout_of(Placement placement, const Cell& cell);
 
 /// Everything random in an example but its filler; element j belongs to pair j.
 struct PositionDraws {

@@ -24,6 +24,7 @@ namespace farsight {
 
 enum class DeviceChoice : std::uint8_t { automatic, cpu, cuda };
 enum class FillWith : std::uint8_t { random, zero };
+enum class MadeOn : std::uint8_t { automatic, host, device };
 enum class ClipKind : std::uint8_t { value, norm };
 enum class DecayScope : std::uint8_t { all, matrices };
 enum class Schedule : std::uint8_t { cosine, constant };
@@ -71,6 +72,7 @@ struct DataSettings {
   std::int64_t valid_examples_per_cell = 100;
   std::int64_t test_examples_per_cell = 100;
   FillWith filler = FillWith::random;
+  MadeOn generate_on = MadeOn::automatic;
 };
 
 struct TrainSettings {
@@ -187,6 +189,7 @@ struct NamesOf;
 FARSIGHT_NAMES(DeviceChoice, "auto", "cpu", "cuda")
 FARSIGHT_NAMES(Init, "standard", "released")
 FARSIGHT_NAMES(FillWith, "random", "zero")
+FARSIGHT_NAMES(MadeOn, "auto", "host", "device")
 FARSIGHT_NAMES(ClipKind, "value", "norm")
 FARSIGHT_NAMES(DecayScope, "all", "matrices")
 FARSIGHT_NAMES(Schedule, "cosine", "constant")

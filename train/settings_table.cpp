@@ -149,6 +149,9 @@ std::vector<Setting> make_table() {
              data<&D::test_examples_per_cell>("data.test_examples_per_cell", "",
                                               "test examples of a cell")),
       data<&D::filler>("data.filler", "", "what fills unused positions: random ids, or the id 0"),
+      around(data<&D::generate_on>("data.generate_on", "",
+                                   "who makes the training examples: the host while a GPU trains "
+                                   "(auto), or the device that trains; same examples")),
 
       within(0, 1e9,
              train<&T::steps>("train.steps", "steps",

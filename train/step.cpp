@@ -1,13 +1,10 @@
 #include "train/step.h"
 
-#include <algorithm>
-#include <bit>
 #include <chrono>
 #include <cmath>
 
 #include "autograd/tape.h"
 #include "core/device_calls.h"
-#include "eval/recall.h"
 #include "ops/linear_cross_entropy.h"
 #include "ops/tally.h"
 
@@ -20,62 +17,8 @@ constexpr std::size_t kMostKnown = 64;  // shapes of steps
 // behind the GPU's.
 constexpr double kLaunchBound = 0.7;
 
-/// Numbers of labels differ from batch to batch; on a GPU they are rounded up to one of eight in
-/// each octave.
-std::int64_t padded(std::int64_t labels, Device device) {
-  if (device != Device::cuda || labels == 0) return labels;
-  const auto octave = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(labels)));
-  const std::int64_t step = std::max<std::int64_t>(16, octave / 8);
-  return (labels + step - 1) / step * step;
-}
-
-Tensor padded_indices(const std::vector<std::int32_t>& values, std::int64_t count, Device device) {
-  std::vector<std::int32_t> all = values;
-  all.resize(static_cast<std::size_t>(count), -1);
-  return index_tensor(all, {count}, device);
-}
-
-MicroInputs inputs_of(const Batch& micro, Device device) {
-  const Shape shape{micro.rows, micro.length};
-  const std::int64_t labels = padded(micro.labels(), device);
-  MicroInputs inputs;
-  inputs.tokens = index_tensor(micro.tokens, shape, device);
-  if (micro.packed()) inputs.position = index_tensor(micro.positions, shape, device);
-  inputs.rows = padded_indices(micro.label_rows, labels, device);
-  inputs.targets = padded_indices(micro.targets, labels, device);
-  return inputs;
-}
-
-Tensor share_of(const Model& model, const GlobalBatch& batch) {
-  const DType wide = accumulator_of(model.parameters->compute());
-  const double share[] = {1.0 / static_cast<double>(batch.labels)};
-  return Tensor::from(std::span<const double>(share), {1}, "share").to(wide);
-}
-
-StepInputs inputs_of(const Model& model, const GlobalBatch& batch, Device device) {
-  StepInputs inputs;
-  inputs.share = share_of(model, batch).to(device);
-  for (const Batch& micro : batch.micro_batches) {
-    inputs.micro_batches.push_back(inputs_of(micro, device));
-  }
-  return inputs;
-}
-
-/// The same into the tensors of `to`, whose addresses a graph knows.
-void refill(const StepInputs& to, const Model& model, const GlobalBatch& batch) {
-  to.share.copy_from(share_of(model, batch));
-  for (std::size_t i = 0; i < batch.micro_batches.size(); i++) {
-    const Batch& micro = batch.micro_batches[i];
-    const MicroInputs& known = to.micro_batches[i];
-    const auto fill = [](const Tensor& tensor, std::vector<std::int32_t> values) {
-      values.resize(static_cast<std::size_t>(tensor.elements()), -1);
-      tensor.copy_from(index_tensor(values, tensor.shape(), Device::cpu));
-    };
-    fill(known.tokens, micro.tokens);
-    fill(known.rows, micro.label_rows);
-    fill(known.targets, micro.targets);
-    if (known.position) fill(known.position, micro.positions);
-  }
+DType type_of_loss(const Model& model) {
+  return accumulator_of(model.parameters->compute());
 }
 
 /// Gradients of the step, and its tally. Asks for nothing that a graph could not keep.
@@ -95,14 +38,6 @@ void run_backward(const Model& model, const StepInputs& inputs, const Tensor& ta
     add = true;
   }
   model.parameters->complete_gradients();
-}
-
-std::int64_t labels_of(const GlobalBatch& batch) {
-  std::int64_t labels = 0;
-  for (const Batch& micro : batch.micro_batches) {
-    labels += micro.labels();
-  }
-  return labels;
 }
 
 double seconds_now() {
@@ -132,13 +67,9 @@ TrainStep::~TrainStep() {
 void TrainStep::launch(const GlobalBatch& batch, double lr) {
   optimizer_.schedule(lr);
   if (graphs_ == GraphUse::off) {
-    run(inputs_of(model_, batch, model_.parameters->device()));
+    run(inputs(batch));
   } else {
-    StepShape shape;
-    for (const Batch& micro : batch.micro_batches) {
-      shape.insert(shape.end(), {micro.rows, micro.length, padded(micro.labels(), Device::cuda),
-                                 micro.packed() ? 1 : 0});
-    }
+    const StepShape shape = shape_of(batch, Device::cuda);
     if (known_.size() >= kMostKnown) {  // keep what cost something
       std::erase_if(known_, [](const auto& entry) { return entry.second.graph == nullptr; });
     }
@@ -158,6 +89,10 @@ StepResult TrainStep::finish() {
           .gradient_norm = numbers[2]};
 }
 
+StepInputs TrainStep::inputs(const GlobalBatch& batch) const {
+  return inputs_of(batch, type_of_loss(model_), model_.parameters->device());
+}
+
 void TrainStep::run(const StepInputs& inputs) {
   run_backward(model_, inputs, tally_);
   optimizer_.launch();
@@ -170,16 +105,15 @@ void TrainStep::run_known(Known& known, const GlobalBatch& batch) {
   const bool full = known_.size() >= kMostKnown;
   if (seen == 2 && !full && (known.worth_it || graphs_ == GraphUse::on)) capture(known, batch);
   if (known.graph != nullptr) {
-    if (seen > 2) refill(known.inputs, model_, batch);
+    if (seen > 2) refill(known.inputs, batch);
     device_calls().start_graph(known.graph);
     graph_starts_++;
     return;
   }
-  const StepInputs inputs = inputs_of(model_, batch, Device::cuda);
   if (seen == 1 && graphs_ == GraphUse::automatic) {
-    measure(known, inputs);
+    measure(known, inputs(batch));
   } else {
-    run(inputs);
+    run(inputs(batch));
   }
 }
 
@@ -194,7 +128,7 @@ void TrainStep::measure(Known& known, const StepInputs& inputs) {
 
 void TrainStep::capture(Known& known, const GlobalBatch& batch) {
   const DeviceCalls& gpu = device_calls();
-  known.inputs = inputs_of(model_, batch, Device::cuda);
+  known.inputs = inputs(batch);
   if (!gpu.begin_graph()) return;
   arena(Device::cuda).use_pool(kGraphPool);
   try {
@@ -213,7 +147,7 @@ void TrainStep::capture(Known& known, const GlobalBatch& batch) {
 StepResult forward_backward(const Model& model, const GlobalBatch& batch) {
   const Device device = model.parameters->device();
   const Tensor tally = Tensor::zeros({2}, DType::f64, device, "tally");
-  run_backward(model, inputs_of(model, batch, device), tally);
+  run_backward(model, inputs_of(batch, type_of_loss(model), device), tally);
   StepResult result{.labels = labels_of(batch)};
   if (device == Device::meta) return result;
   const Tensor numbers = tally.to(Device::cpu);

@@ -10,13 +10,12 @@
 #include <deque>
 #include <map>
 #include <string>
-#include <vector>
 
 #include "core/late_copies.h"
-#include "data/batches.h"
 #include "models/model.h"
 #include "train/optimizer.h"
 #include "train/settings.h"
+#include "train/step_inputs.h"
 
 namespace farsight {
 
@@ -26,19 +25,6 @@ struct StepResult {
   std::int64_t right = 0;    ///< of them, predicted by the argmax
   double gradient_norm = 0;  ///< before clipping; TrainStep only
   double accuracy() const;   ///< percent
-};
-
-/// A micro-batch on the device. Where numbers of labels change from batch to batch, as a GPU's
-/// plans and graphs would not like, rows and targets end in -1: see gather_rows.
-struct MicroInputs {
-  Tensor tokens;    ///< [rows, length] i32
-  Tensor position;  ///< [rows, length] i32, or none: every row is one sequence
-  Tensor rows;      ///< [labels] i32, which of the flattened positions are scored
-  Tensor targets;   ///< [labels] i32
-};
-struct StepInputs {
-  std::vector<MicroInputs> micro_batches;
-  Tensor share;  ///< [1]: 1 / labels of the global batch, the gradient of the summed loss
 };
 
 class TrainStep {
@@ -58,8 +44,6 @@ class TrainStep {
   std::int64_t graph_starts() const { return graph_starts_; }
 
  private:
-  /// Sizes of the micro-batches: rows, length, labels, packed or not.
-  using StepShape = std::vector<std::int64_t>;
   /// What is known of steps of one shape.
   struct Known {
     int seen = 0;
@@ -68,6 +52,7 @@ class TrainStep {
     void* graph = nullptr;
   };
 
+  StepInputs inputs(const GlobalBatch& batch) const;
   void run(const StepInputs& inputs);
   void run_known(Known& known, const GlobalBatch& batch);
   void measure(Known& known, const StepInputs& inputs);
