@@ -84,7 +84,7 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
       if constexpr (kGate) unpack_four(next_gate[s], gate);
 #pragma unroll
       for (int i = 0; i < 4; i++) {
-        dt[s][i] = scan_softplus(kGate ? fmaf(p[i], gate[i], bias[i]) : p[i] + bias[i]);
+        dt[s][i] = short_softplus(kGate ? fmaf(p[i], gate[i], bias[i]) : p[i] + bias[i]);
       }
     }
     if (first + kRound > T) {  // beyond the end, a state stays as it is
