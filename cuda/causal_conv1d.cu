@@ -165,10 +165,8 @@ void causal_conv1d_forward(const Conv1dArgs& a) {
 }
 
 void causal_conv1d_backward(const Conv1dArgs& a) {
-  if (a.K > kShortKernel) {
-    long_conv1d_backward(a);
-  } else if (a.B * a.T * a.D > 0) {
-    short_conv1d_backward(a);
+  if (a.B * a.T * a.D > 0) {
+    a.K > kShortKernel ? long_conv1d_backward(a) : short_conv1d_backward(a);
   }
   sum_conv1d_shares(a);
 }

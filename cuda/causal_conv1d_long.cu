@@ -210,6 +210,12 @@ __global__ void __launch_bounds__(kThreads, 2)
   if (i0 == 0 && warp == 0) partial[a.K * a.D] = dbias;
 }
 
+/// Whether the tensor cores serve these arguments; ops/causal_conv1d.cpp decides the same.
+bool suits_matrix(const Conv1dArgs& a) {
+  return a.type == DType::bf16 && a.K <= kConv1dMatrixTaps &&
+         (a.position == nullptr || a.plan != nullptr);
+}
+
 /// Calls f.template operator()<T>() and names the kernel to the launch check.
 template <class F>
 void with_input_type(const Conv1dArgs& a, const char* kernel, F f) {
@@ -229,26 +235,22 @@ void long_conv1d_forward(const Conv1dArgs& a) {
 }
 
 void long_conv1d_backward(const Conv1dArgs& a) {
+  if (suits_matrix(a)) return matrix_conv1d_backward(a);
   if (a.silu && a.pre == nullptr) unsupported("causal_conv1d_backward", "silu without pre");
-  if (a.B * a.T * a.D > 0 && suits_matrix(a)) {
-    if (a.dx != nullptr || a.dhistory != nullptr) matrix_conv1d_dx(a);
-    if (a.dw != nullptr || a.dbias != nullptr) matrix_conv1d_dw(a);
-  } else if (a.B * a.T * a.D > 0) {
-    const unsigned columns = blocks_for(a.D, kLanes);
-    if (a.dx != nullptr || a.dhistory != nullptr) {
-      with_input_type(a, "causal_conv1d_backward, dx", [&]<class T>() {
-        const unsigned tiles = blocks_for(a.T + (a.dhistory != nullptr ? a.K - 1 : 0), kTile);
-        long_conv<T, false>
-            <<<columns * tiles* unsigned(a.B), kThreads, 0, stream()>>>(a, columns, tiles);
-      });
-    }
-    if (a.dw != nullptr || a.dbias != nullptr) {
-      with_input_type(a, "causal_conv1d_backward, dw", [&]<class T>() {
-        const unsigned taps = blocks_for(a.K, kTile);
-        long_conv_dw<T>
-            <<<columns * taps* unsigned(a.shares), kThreads, 0, stream()>>>(a, columns, taps);
-      });
-    }
+  const unsigned columns = blocks_for(a.D, kLanes);
+  if (a.dx != nullptr || a.dhistory != nullptr) {
+    with_input_type(a, "causal_conv1d_backward, dx", [&]<class T>() {
+      const unsigned tiles = blocks_for(a.T + (a.dhistory != nullptr ? a.K - 1 : 0), kTile);
+      long_conv<T, false>
+          <<<columns * tiles* unsigned(a.B), kThreads, 0, stream()>>>(a, columns, tiles);
+    });
+  }
+  if (a.dw != nullptr || a.dbias != nullptr) {
+    with_input_type(a, "causal_conv1d_backward, dw", [&]<class T>() {
+      const unsigned taps = blocks_for(a.K, kTile);
+      long_conv_dw<T>
+          <<<columns * taps* unsigned(a.shares), kThreads, 0, stream()>>>(a, columns, taps);
+    });
   }
 }
 

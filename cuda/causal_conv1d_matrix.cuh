@@ -1,27 +1,30 @@
-// What the tensor core kernels of the long convolution share (causal_conv1d_matrix.cu, forward and dx;
-// causal_conv1d_matrix_dw.cu): how the work is cut, and how it passes through shared memory.
+// What the tensor core kernels of the long convolution share (causal_conv1d_matrix.cu, forward;
+// causal_conv1d_matrix_backward.cu): how rows pass between global memory, [time][channel], and shared
+// memory, [channel][time], and the product of a row with its Toeplitz matrix there.
 //
-// Columns: a sequence, or a segment of one; eight of them stand side by side in a product. Shared
-// memory holds planes, one a pair of channels: words [time][column] of both channels. In a plane the
-// even times of eight come before the odd ones, which keeps every access free of bank conflicts.
+// Time is counted in slots: 16 make a block, 8 blocks a tile. Slot and time are the same unless rows are
+// packed; then every sequence begins with a block of its own (`plan`), so that a product of blocks
+// belongs to one sequence or does not exist. Slots below 0 are the history.
+//
+// A causal convolution by blocks of time is out_b = sum_i W_i in_{b-i}, W_i[r, c] = w[16 i + r - c]:
+// for every channel a product with the eight blocks of a tile side by side. W_i depends on r - c only,
+// so that for K <= 128 the fragments of all of them are 17 registers, which a warp keeps.
 #pragma once
 
 #include "cuda/causal_conv1d.cuh"
 
 namespace farsight::cuda {
 
-inline constexpr int kBlock = 16;     // of time: the edge of a product's blocks
-inline constexpr int kDiagonals = 9;  // of blocks, that kMatrixTaps reach
-inline constexpr int kMatrixTaps = 128;
-inline constexpr int kSteps = 2 * kBlock;  // of time in shared memory at once
-inline constexpr int kColumns = 8;
-inline constexpr int kPlane = kSteps * kColumns + 2;  // words; the 2 spreads planes over the banks
-inline constexpr int kMatrixThreads = 512;
+inline constexpr int kBlock = 16;
+inline constexpr int kTileBlocks = 8;
+inline constexpr int kTileSlots = kBlock * kTileBlocks;
+inline constexpr int kTileBytes = 2 * kTileSlots;  // of a channel
+inline constexpr int kMatrixThreads = 256;
+inline constexpr int kMatrixWarps = kMatrixThreads / 32;
+inline constexpr int kTapsAround = 16;  // zeros before and after the taps
+inline constexpr int kAlways = -(1 << 24);
 
-/// Where (time, column) is in a plane.
-__device__ inline int in_plane(int t, int column) {
-  return ((t & ~7) + (t & 1) * 4 + (t & 7) / 2) * kColumns + column;
-}
+// ---- instructions -------------------------------------------------------------------------------------
 
 /// sum += a b: m16n8k16, a row-major [16, 16], b column-major [16, 8].
 __device__ inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], unsigned b0,
@@ -30,6 +33,27 @@ __device__ inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], uns
       "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
       : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+/// Four 8 x 8 matrices whose rows are at the addresses of eight lanes each: lane 4 r + q gets
+/// elements 2 q and 2 q + 1 of row r.
+__device__ inline void load_matrices(unsigned (&x)[4], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
+               : "r"(unsigned(__cvta_generic_to_shared(row)))
+               : "memory");
+}
+/// Two, from the addresses of lanes 0..15, transposed: elements (2 q, r) and (2 q + 1, r).
+__device__ inline void load_transposed(unsigned (&x)[2], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"
+               : "=r"(x[0]), "=r"(x[1])
+               : "r"(unsigned(__cvta_generic_to_shared(row)))
+               : "memory");
+}
+/// An 8 x 8 matrix held as by load_matrices, transposed.
+__device__ inline unsigned transposed(unsigned x) {
+  unsigned y;
+  asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(y) : "r"(x));
+  return y;
 }
 
 __device__ inline unsigned pack(float low, float high) {
@@ -41,95 +65,323 @@ __device__ inline float low_of(unsigned word) {
 __device__ inline float high_of(unsigned word) {
   return __uint_as_float(word & 0xffff0000u);
 }
-/// The halves of two words of a plane that belong to one channel of its pair.
-__device__ inline unsigned of_channel(unsigned first, unsigned second, int channel) {
-  return __byte_perm(first, second, channel == 0 ? 0x5410 : 0x7632);
-}
 
-/// How the work is cut: a column is `length` steps of a sequence (for dx in reversed time).
-struct Columns {
-  int length, segments;     // steps of a column, columns of a sequence
-  int steps;                // of a sequence: T, or T + K - 1 where dx reaches the history
-  unsigned channel_blocks;  // of a block's channels
-  int groups;               // of kColumns columns
+// ---- rows ---------------------------------------------------------------------------------------------
 
-  Columns(std::int64_t B, std::int64_t T, std::int64_t D, int channels) {
-    // Long columns read little twice; but every multiprocessor needs one or two of them.
-    int longest = 512;
-    channel_blocks = unsigned((D + channels - 1) / channels);
-    steps = int(T);
-    do {
-      segments = (steps + longest - 1) / longest;
-      length = ((steps + segments - 1) / segments + kSteps - 1) / kSteps * kSteps;
-      groups = int((B * segments + kColumns - 1) / kColumns);
-      longest /= 2;
-    } while (longest >= kMatrixTaps && unsigned(groups) * channel_blocks < 264);
-  }
+/// How the work is cut: `workers` blocks of threads share the rows of every block of channels.
+struct MatrixWork {
+  unsigned channel_blocks = 1;
+  int workers = 1;
+  bool together = true;  // eight channels move at once
 };
 
-/// One of them.
-struct Column {
-  int b, segment;  // row, and its step 0
+/// A packed row's entry of a.plan; one before the first block has the number of blocks.
+struct PlannedBlock {
+  int time,
+      start_and_count;  // start: first block of its sequence, times 32; count: its slots in use
 
-  __device__ Column(const Columns& cut, int column) {
-    b = column / cut.segments;
-    segment = (column - b * cut.segments) * cut.length;
-  }
+  __device__ int count() const { return start_and_count & 31; }
+  __device__ int start() const { return start_and_count >> 5; }
 };
 
-/// Whether the kernels of this file serve these arguments.
-bool suits_matrix(const Conv1dArgs& a);
-void matrix_conv1d_forward(const Conv1dArgs& a);
-void matrix_conv1d_dx(const Conv1dArgs& a);
-void matrix_conv1d_dw(const Conv1dArgs& a);
-
-/// Eight channels (four planes from `planes` on) of one (time, column).
-__device__ inline void store_planes(unsigned* planes, int at, const uint4& x) {
-  planes[at] = x.x;
-  planes[at + kPlane] = x.y;
-  planes[at + 2 * kPlane] = x.z;
-  planes[at + 3 * kPlane] = x.w;
-}
-__device__ inline uint4 load_planes(const unsigned* planes, int at) {
-  return {planes[at], planes[at + kPlane], planes[at + 2 * kPlane], planes[at + 3 * kPlane]};
-}
-
-// ---- from global memory, two stages ahead ------------------------------------------------------------
-//
-// A thread's pieces of 16 bytes are slots [stage][piece][thread].
-
-inline constexpr int kAhead = 2;
-
-/// Eight channels of x at a time of row b.
-__device__ inline void copy_x(uint4* to, const Conv1dArgs& a, int b, int t, int d) {
-  const bf16* x = static_cast<const bf16*>(a.x);
-  bool there = d < a.D && b < a.B && t < a.T;
-  if (t >= 0) {
-    x += there ? (b * a.T + t) * a.x_stride + d : 0;
-  } else {
-    there = there && a.history != nullptr && t > -a.K;
-    if (there) {
-      x = static_cast<const bf16*>(a.history) + (b * (a.K - 1) + a.K - 1 + t) * a.D + d;
+/// kPlain: the rows are sequences and eight channels move together.
+template <bool kPlain>
+class Row {
+ public:
+  __device__ Row(const Conv1dArgs& a, int b) : a_(&a), b_(b) {
+    if (!kPlain && a.plan != nullptr) {
+      plan_ = reinterpret_cast<const PlannedBlock*>(a.plan) + b * (a.T + 1) + 1;
+      blocks_ = b < a.B ? plan_[-1].time : 0;
+    } else {
+      blocks_ = int((a.T + kBlock - 1) / kBlock);
     }
   }
-  copy_ahead<16>(to, x, there);
-}
-/// Eight channels of dy or pre.
-__device__ inline void copy_row(uint4* to, const Conv1dArgs& a, const void* rows, int b, int t,
-                                int d) {
-  const bool there = d < a.D && b < a.B && t >= 0 && t < a.T;
-  const std::int64_t at = there ? (std::int64_t(b) * a.T + t) * a.D + d : 0;
-  copy_ahead<16>(to, static_cast<const bf16*>(rows) + at, there);
+  __device__ int tiles() const { return (blocks_ + kTileBlocks - 1) / kTileBlocks; }
+
+  /// The time of an even slot, and how many of it and the next are in use.
+  __device__ int time_of(int slot, int* count) const {
+    if (slot < 0) {
+      const bool reaches =
+          a_->history != nullptr && (kPlain || plan_ == nullptr || a_->position[b_ * a_->T] != 0);
+      *count = reaches ? 2 : 0;  // what lies before the history is seen when it is read
+      return slot;
+    }
+    if (kPlain || plan_ == nullptr) {
+      *count = int(a_->T) - slot;
+      return slot;
+    }
+    if (slot / kBlock >= blocks_) {
+      *count = 0;
+      return 0;
+    }
+    const PlannedBlock block = plan_[slot / kBlock];
+    *count = block.count() - slot % kBlock;
+    return block.time + slot % kBlock;
+  }
+  /// First block of a block's sequence.
+  __device__ int start_of(int block) const {
+    if (kPlain || plan_ == nullptr || block < 0 || block >= blocks_) return kAlways;
+    return plan_[block].start();
+  }
+
+ private:
+  const Conv1dArgs* a_;
+  std::int64_t b_;
+  int blocks_ = 0;
+  const PlannedBlock* plan_ = nullptr;
+};
+
+/// The tiles of some rows, in order: from `first` of every row on (its history has negative ones) to
+/// `beyond` tiles behind its last.
+template <bool kPlain>
+struct Cursor {
+  Row<kPlain> row;
+  int b, tile, end, first, beyond;
+
+  __device__ Cursor(const Conv1dArgs& a, int begin, int rows_end, int first_tile, int tiles_beyond)
+      : row(a, begin),
+        b(begin),
+        tile(first_tile),
+        end(rows_end),
+        first(first_tile),
+        beyond(tiles_beyond) {}
+  __device__ bool valid() const { return b < end; }
+  __device__ void advance(const Conv1dArgs& a) {
+    if (++tile < row.tiles() + beyond) return;
+    b++;
+    tile = first;
+    row = Row<kPlain>(a, b);
+  }
+};
+
+/// Eight channels of x (history behind 0) or of dy to a slot of this thread, zeros where there is none.
+template <bool kPlain>
+__device__ inline void copy_channels(uint4* to, const Conv1dArgs& a, bool together, bool x,
+                                     std::int64_t b, int t, int d, bool there) {
+  const bf16* from = static_cast<const bf16*>(x ? a.x : a.dy);
+  if (t >= 0) {
+    from += there ? (b * a.T + t) * (x ? a.x_stride : a.D) + d : 0;
+  } else {
+    there = there && x && t > -a.K;
+    if (there) from = static_cast<const bf16*>(a.history) + (b * (a.K - 1) + a.K - 1 + t) * a.D + d;
+  }
+  there = there && d < a.D;
+  if (kPlain || together) {
+    copy_ahead<16>(to, from, there);
+  } else {
+    Several<bf16, 8> raw = {};
+    for (int k = 0; k < 8; k++) {
+      if (there && d + k < a.D) raw.elements[k] = from[k];
+    }
+    *to = __builtin_bit_cast(uint4, raw);
+  }
 }
 
-__device__ inline unsigned gradient_pair(unsigned dy, unsigned pre) {
-  return pack(low_of(dy) * silu_derivative(low_of(pre)),
-              high_of(dy) * silu_derivative(high_of(pre)));
+/// Eight channels to global memory; `left`: channels that there are.
+template <bool kPlain>
+__device__ inline void put_channels(bf16* to, const uint4& row, int left, bool together, bool add) {
+  const auto packed = __builtin_bit_cast(Several<bf16, 8>, row);
+  if ((kPlain || together) && !add) {
+    *reinterpret_cast<uint4*>(to) = row;
+  } else if (kPlain || together) {
+    float x[8];
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+      x[k] = to_float(packed.elements[k]);
+    }
+    put_elements<8>(to, x, true);
+  } else {
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+      if (k < left) put(to + k, to_float(packed.elements[k]), add);
+    }
+  }
 }
-/// c = dy silu'(pre)
-__device__ inline uint4 gradient_of(const uint4& dy, const uint4& pre) {
-  return {gradient_pair(dy.x, pre.x), gradient_pair(dy.y, pre.y), gradient_pair(dy.z, pre.z),
-          gradient_pair(dy.w, pre.w)};
+
+// ---- shared memory ------------------------------------------------------------------------------------
+
+/// Tiles of a channel that are kept: kReach before the present one, and a power of two.
+template <int kReach>
+inline constexpr int kRing = kReach == 1 ? 2 : 8;
+template <int kReach>
+inline constexpr int kRingBytes = kRing<kReach>* kTileBytes;
+
+/// Where half a block (eight slots, 16 bytes) is in a channel's ring of kTiles tiles. First and second halves lie
+/// apart and the channels of a thread's piece in an order of their own, which keeps all accesses to
+/// shared memory free of bank conflicts, or nearly.
+template <int kTiles>
+__device__ inline int half_block_at(int block, int half, int swizzle) {
+  constexpr int kBlocks = kTiles * kTileBlocks;
+  return ((block * 16) & (kBlocks * 16 - 16)) ^ (half * (kBlocks * 16 + 64) ^ swizzle * 16);
 }
+
+/// What a thread passes between global memory and shared memory: eight channels of two slots.
+template <int kPieces>
+struct Passage {
+  static constexpr int kThreads = kTileSlots / 2 * kPieces;  // that it takes for a tile
+  int piece, slot;                                           // of the tile
+  int swizzle;
+
+  __device__ explicit Passage(int thread) {
+    piece = thread % kPieces;
+    const int pair = thread / kPieces % 4, block = thread / kPieces / 4 % 8;
+    slot = block * kBlock + thread / kPieces / 32 * 8 + pair * 2;
+    swizzle = piece * (8 / kPieces);
+  }
+  /// Of the pair in the ring of channel 0 of the piece.
+  template <int kTiles>
+  __device__ int at(int tile) const {
+    return half_block_at<kTiles>(tile * kTileBlocks + slot / kBlock, slot / 8 % 2, swizzle) +
+           slot % 8 * 2;
+  }
+};
+
+/// rows[0], rows[1]: eight channels of two slots; words[k]: both slots of channel k.
+__device__ inline void words_of_channels(const uint4 (&rows)[2], unsigned (&words)[8]) {
+  const unsigned first[4] = {rows[0].x, rows[0].y, rows[0].z, rows[0].w};
+  const unsigned second[4] = {rows[1].x, rows[1].y, rows[1].z, rows[1].w};
+#pragma unroll
+  for (int k = 0; k < 4; k++) {
+    words[2 * k] = __byte_perm(first[k], second[k], 0x5410);
+    words[2 * k + 1] = __byte_perm(first[k], second[k], 0x7632);
+  }
+}
+__device__ inline uint4 row_of_slot(const unsigned (&words)[8], int slot) {
+  const unsigned select = slot == 0 ? 0x5410 : 0x7632;
+  return {__byte_perm(words[0], words[1], select), __byte_perm(words[2], words[3], select),
+          __byte_perm(words[4], words[5], select), __byte_perm(words[6], words[7], select)};
+}
+
+// ---- the product --------------------------------------------------------------------------------------
+
+/// Taps in shared memory, bf16, [channel][kTapsAround + 128 kReach + kTapsAround].
+template <int kReach>
+inline constexpr int kTapRow = 2 * kTapsAround + kTileSlots* kReach;
+
+template <int kReach>
+__device__ inline void load_taps(bf16* taps, const Conv1dArgs& a, int channel, int channels) {
+  for (int at = threadIdx.x; at < channels * kTapRow<kReach>; at += kMatrixThreads) {
+    const int i = at % kTapRow<kReach> - kTapsAround;
+    const std::int64_t d = channel + at / kTapRow<kReach>;
+    const bool there = i >= 0 && i < a.K && d < a.D;
+    taps[at] =
+        from_float<bf16>(there ? static_cast<const float*>(a.w)[d * a.K + a.K - 1 - i] : 0.0f);
+  }
+}
+
+/// An entry of the fragments of W_i: lane (g, q) has tap 8 j + g - 2 q and the one before.
+__device__ inline unsigned fragment_entry(const bf16* taps, int j) {
+  const int lane = threadIdx.x % 32;
+  const bf16* tap = taps + kTapsAround + 8 * j + lane / 4 - 2 * (lane % 4);
+  return unsigned(tap[0].bits) | unsigned(tap[-1].bits) << 16;
+}
+
+/// x as a value that the compiler does not know: an operand of four registers whose values stand
+/// elsewhere too would be put together again before every product.
+__device__ inline unsigned anew(unsigned x) {
+  unsigned y;
+  asm volatile("mov.b32 %0, %1;" : "=r"(y) : "r"(x));
+  return y;
+}
+
+/// W_0, W_1, ... of kEach channels of a warp: kept where they are few, else read when needed.
+template <int kReach, int kEach>
+struct Fragments {
+  static constexpr int kEntries = 2 * kTileBlocks * kReach + 1;
+  static constexpr int kKept = kReach == 1 ? kTileBlocks + 1 : 1;
+  unsigned kept[kEach][kKept][4];
+  const bf16* taps;  // of the first channel
+
+  __device__ explicit Fragments(const bf16* own_taps) : taps(own_taps) {
+    if constexpr (kReach == 1) {
+#pragma unroll
+      for (int channel = 0; channel < kEach; channel++) {
+#pragma unroll
+        for (int i = 0; i < kKept; i++) {
+          read(channel, i, kept[channel][i]);
+#pragma unroll
+          for (int k = 0; k < 4; k++) {
+            kept[channel][i][k] = anew(kept[channel][i][k]);
+          }
+        }
+      }
+    }
+  }
+  __device__ unsigned at(int channel, int j) const {  // zero: no taps there
+    return j < 0 || j >= kEntries ? 0u : fragment_entry(taps + channel * kTapRow<kReach>, j);
+  }
+  __device__ void read(int channel, int i, unsigned (&w)[4]) const {
+    w[0] = at(channel, 2 * i);
+    w[1] = at(channel, 2 * i + 1);
+    w[2] = at(channel, 2 * i - 1);
+    w[3] = w[0];
+  }
+  __device__ void add_product(float (&sum)[4], int channel, int i, unsigned in0,
+                              unsigned in1) const {
+    if constexpr (kReach == 1) {
+      multiply_add(sum, kept[channel][i], in0, in1);
+    } else {
+      unsigned w[4];
+      read(channel, i, w);
+      multiply_add(sum, w, in0, in1);
+    }
+  }
+};
+
+/// kForward: out_b = sum_i W_i in_{b-i}. sums[channel]: lane (g, q) has, of blocks 2 q and 2 q + 1 of
+/// `tile`, slots g (0, 1) and g + 8 (2, 3).
+/// Else out_b = sum_i W_i^T in_{b+i}, and the slots of every half block of `in` are in the order 7..0:
+/// with both halves exchanged the slots of a block are 15..0, and W_i^T read backwards is W_i. Then so
+/// are the sums': slots 15 - g (0, 1) and 7 - g (2, 3).
+/// ring: of the warp's first channel. starts: of the ring's blocks, null when all rows are sequences.
+/// zeros: 16 bytes.
+template <int kReach, int kEach, bool kForward>
+__device__ inline void convolve(float (&sums)[kEach][4], const Fragments<kReach, kEach>& fragments,
+                                int K, const char* ring, int tile, int swizzle, const int* starts,
+                                const char* zeros) {
+  constexpr int kBlocks = kRing<kReach> * kTileBlocks;
+  const int lane = threadIdx.x % 32, half = kForward ? lane / 8 % 2 : 1 - lane / 8 % 2;
+  const int out = tile * kTileBlocks + lane % 8;
+#pragma unroll
+  for (int k = 0; k < kEach * 4; k++) {
+    sums[k / 4][k % 4] = 0;
+  }
+  const int first_start = starts != nullptr ? starts[out & (kBlocks - 1)] : 0;
+  const auto pair = [&](int i) {  // blocks i and i + 1 away
+    const int in = kForward ? out - i - lane / 16 : out + i + lane / 16;
+    const char* row = ring + half_block_at<kRing<kReach>>(in, half, swizzle);
+    int stride = kRingBytes<kReach>;
+    if (starts != nullptr) {
+      const bool same = kForward ? first_start <= in : starts[in & (kBlocks - 1)] <= out;
+      row = same ? row : zeros;
+      stride = same ? stride : 0;
+    }
+#pragma unroll
+    for (int channel = 0; channel < kEach; channel++) {
+      unsigned in_blocks[4];
+      load_matrices(in_blocks, row + channel * stride);
+      fragments.add_product(sums[channel], channel, i, in_blocks[0], in_blocks[1]);
+      // What lies beyond the reach may be nothing: not even multiplied by zero.
+      if (kReach == 1 ? i == kTileBlocks : 16 * i + 1 >= K) continue;
+      fragments.add_product(sums[channel], channel, i + 1, in_blocks[2], in_blocks[3]);
+    }
+  };
+  if constexpr (kReach == 1) {
+#pragma unroll
+    for (int i = 0; i <= kTileBlocks; i += 2) {
+      pair(i);
+    }
+  } else {
+#pragma unroll 1
+    for (int i = 0; 16 * i - 15 < K; i += 2) {
+      pair(i);
+    }
+  }
+}
+
+/// Packed rows cut into blocks (a.plan); `gap` zeros at least behind every sequence.
+void plan_packed_rows(const Conv1dArgs& a, int gap);
+void matrix_conv1d_forward(const Conv1dArgs& a);
+void matrix_conv1d_backward(const Conv1dArgs& a);
 
 }  // namespace farsight::cuda

@@ -10,14 +10,20 @@ namespace {
 constexpr std::int64_t kShares = 8;  // of the batch, for dw and dbias: fixed, so the sum's order is
 constexpr std::int64_t kLongKernel = 8;  // from here on m is kept rather than computed again
 
-/// Shares of the batch, or on the GPU of the tiles of time, for dw. A short kernel's blocks have 256
-/// channels and two of them fit a multiprocessor: there should be as many as find room at once.
+/// Shares of the batch, or on the GPU of the tiles of time, for dw. Two blocks of a GPU's kernels fit a
+/// multiprocessor, of 256 channels (short kernels) or 16: there should be as many as find room at
+/// once, or, where a share is of whole rows, some times that.
 std::int64_t shares_for(std::int64_t B, std::int64_t T, std::int64_t D, std::int64_t K,
                         Device device) {
   if (device != Device::cuda) return std::min(kShares, B);
-  constexpr std::int64_t kTileSteps = 32, kBlockChannels = 256, kBlocks = 264, kMostLong = 32;
+  constexpr std::int64_t kTileSteps = 32, kBlockChannels = 256, kBlocks = 264, kLongChannels = 16;
   const std::int64_t tiles = B * ((T + kTileSteps - 1) / kTileSteps);
-  if (K > kLongKernel) return std::min(kMostLong, (tiles + 7) / 8);
+  if (K > kLongKernel) {
+    const std::int64_t blocks = (D + kLongChannels - 1) / kLongChannels;
+    return std::min(
+        std::clamp<std::int64_t>(4 * kBlocks / std::max<std::int64_t>(blocks, 1), 1, 32),
+        (tiles + 7) / 8);
+  }
   const std::int64_t columns = (D + kBlockChannels - 1) / kBlockChannels;
   return std::min(std::max<std::int64_t>(kBlocks / std::max<std::int64_t>(columns, 1), 1),
                   (tiles + 3) / 4);
@@ -56,10 +62,18 @@ Tensor causal_conv1d(const Tensor& x, const Tensor& w, const Tensor& bias,
   const Tensor history = options.history ? *options.history : Tensor();
   const Tensor position = options.position ? *options.position : Tensor();
   Tensor y = Tensor::empty(x.shape(), x.dtype(), device, "causal_conv1d.y");
+  const bool matrix = device == Device::cuda && x.dtype() == DType::bf16 && K > kLongKernel &&
+                      K <= kConv1dMatrixTaps;
   Tensor pre;
-  if (options.silu && K >= kLongKernel && recording({&x, &w, &bias, options.history})) {
+  if (options.silu && K >= kLongKernel && !matrix && recording({&x, &w, &bias, options.history})) {
     pre = Tensor::empty(x.shape(), x.dtype(), device, "causal_conv1d.pre");
   }
+  const auto plan_of = [=] {
+    if (!matrix || !position) return Tensor();
+    return Tensor::empty({position.dim(0), position.dim(1) + 1, 2}, DType::i32, device,
+                         "causal_conv1d.plan");
+  };
+  const Tensor plan = plan_of();
   const Conv1dArgs a{.x = x.ptr(),
                      .w = w.ptr(),
                      .bias = bias.ptr(),
@@ -68,6 +82,7 @@ Tensor causal_conv1d(const Tensor& x, const Tensor& w, const Tensor& bias,
                      .y = y.ptr(),
                      .pre = pre.ptr(),
                      .silu = options.silu,
+                     .plan = plan ? plan.data<std::int32_t>() : nullptr,
                      .B = x.dim(0),
                      .T = x.dim(1),
                      .D = x.dim(2),
@@ -101,6 +116,8 @@ Tensor causal_conv1d(const Tensor& x, const Tensor& w, const Tensor& bias,
            const Tensor partial = Tensor::empty({g.shares, g.K + 1, g.D}, accumulator_of(g.type),
                                                 device, "causal_conv1d.partial");
            g.partial = partial.ptr();
+           const Tensor again = plan_of();
+           g.plan = again ? again.data<std::int32_t>() : nullptr;
            FARSIGHT_LAUNCH(causal_conv1d_backward, device, g);
          });
   return y;

@@ -78,7 +78,7 @@ std::vector<OpCase> causal_conv1d_cases() {
   OpCase packed{.name = "causal_conv1d, packed rows",
                 .kernels = kernels,
                 .size_names = names,
-                .sizes = {{3, 26, 8, 4}, {2, 37, 16, 20}},
+                .sizes = {{3, 26, 8, 4}, {2, 37, 16, 20}, {1, 77, 9, 128}},
                 .inputs = [](const Sizes& s) { return packed_inputs(s, false); },
                 .call =
                     [](std::span<const Tensor> in) {
