@@ -33,6 +33,7 @@ struct TilePlace {
   int b, group;   // the sequence, the block's channels
   int d, n;       // the first of four channels, the first state of the part
   bool valid;     // d is as it should be; beyond the last channel, lanes repeat the last four
+  bool whole;     // so it is for all lanes
 
   __device__ explicit TilePlace(const ScanArgs& a) {
     warp = static_cast<int>(threadIdx.x) / 32;
@@ -47,6 +48,7 @@ struct TilePlace {
     d = min(channel, static_cast<int>(a.channels) - 4);
     n = part * kScanStates;
     valid = d == channel;
+    whole = (group * kSets + set + 1) * kTileChannels <= static_cast<int>(a.channels);
   }
   /// Waits for the warps that share the channels.
   __device__ void meet() const {
@@ -158,24 +160,27 @@ struct Rows {
 
   __device__ Rows(const void* p, std::int64_t row_stride)
       : base(static_cast<const char*>(p)), stride(static_cast<unsigned>(row_stride) * 2) {}
+  __device__ const void* address(unsigned row, int column) const {
+    return base + (row * stride + unsigned(column) * 2);
+  }
   template <class Word>
   __device__ Word at(unsigned row, int column) const {
-    return *reinterpret_cast<const Word*>(base + (row * stride + unsigned(column) * 2));
+    return *static_cast<const Word*>(address(row, column));
   }
 };
 
-/// The state before a chunk is stored [batch, chunks, N, channels]: where a lane's first is.
+/// The state before a chunk is stored [batch, chunks, N, channels]: a lane's first.
 template <int kParts>
-__device__ inline bf16* checkpoint(const ScanArgs& a, const TilePlace<kParts>& me, int chunk) {
-  const std::int64_t row = (std::int64_t(me.b) * a.chunks + chunk) * a.N + me.n + 2 * me.pair;
-  return static_cast<bf16*>(a.checkpoints) + row * a.channels + me.d;
+__device__ inline unsigned checkpoint(const ScanArgs& a, const TilePlace<kParts>& me, int chunk) {
+  const unsigned row = (unsigned(me.b) * unsigned(a.chunks) + unsigned(chunk)) * unsigned(a.N) +
+                       unsigned(me.n + 2 * me.pair);
+  return row * unsigned(a.channels) + unsigned(me.d);
 }
 template <int kParts>
 __device__ inline void store_checkpoint(const ScanArgs& a, const TilePlace<kParts>& me, int chunk,
                                         const Tile& h) {
   if (!me.valid) return;
-  bf16* const to = checkpoint(a, me, chunk);
-  const int channels = static_cast<int>(a.channels);
+  const unsigned first = checkpoint(a, me, chunk), channels = static_cast<unsigned>(a.channels);
   const int states = static_cast<int>(a.N) - me.n - 2 * me.pair;
 #pragma unroll
   for (int j = 0; j < 2; j++) {
@@ -183,7 +188,8 @@ __device__ inline void store_checkpoint(const ScanArgs& a, const TilePlace<kPart
 #pragma unroll
     for (int k = 0; k < 2; k++) {
       const float of_state[4] = {h[0][j][k], h[0][j][2 + k], h[1][j][k], h[1][j][2 + k]};
-      *reinterpret_cast<uint2*>(to + (8 * j + k) * channels) = pack_four(of_state);
+      static_cast<uint2*>(a.checkpoints)[(first + unsigned(8 * j + k) * channels) / 4] =
+          pack_four(of_state);
     }
   }
 }
@@ -261,7 +267,8 @@ struct StateColumns {  // of the step in row `at`, for sums over the states
 template <int kElements>
 bool moves_in(const ScanArgs& a, const void* p, std::int64_t stride) {
   return reinterpret_cast<std::uintptr_t>(p) % (kElements * 2) == 0 && stride % kElements == 0 &&
-         a.batch * a.T * stride < std::int64_t(1) << 31;
+         a.batch * a.T * stride < std::int64_t(1) << 31 &&
+         a.batch * a.chunks * a.N * a.channels < std::int64_t(1) << 31;
 }
 /// Calls f.template operator()<kParts>() with 16 kParts >= N.
 template <class F>

@@ -33,6 +33,14 @@ struct GroupSums {
 };
 static_assert(sizeof(GroupSums) <= kGroupSteps * kSlotBytes);
 
+/// 4 bytes from global to shared memory in the background, zeros if not `valid`.
+__device__ inline void copy_4(void* to, const void* from, bool valid) {
+  const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to));
+  const int bytes = valid ? 4 : 0;
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(address), "l"(from), "r"(bytes)
+               : "memory");
+}
+
 __device__ inline float4 to_float4(const float (&x)[4]) {
   return make_float4(x[0], x[1], x[2], x[3]);
 }
@@ -83,7 +91,7 @@ struct BackwardWarp {
   typename Shared::Set& set;
   const int T, N;
   const unsigned first_row;
-  const float weight;         // of what is summed over the channels: 0 where there is no channel
+
   int first = 0, groups = 0;  // of the chunk: its first step, its groups of four steps
 
   __device__ BackwardWarp(const ScanArgs& args, Shared& memory)
@@ -93,8 +101,7 @@ struct BackwardWarp {
         set(memory.sets[me.set]),
         T(static_cast<int>(args.T)),
         N(static_cast<int>(args.N)),
-        first_row(unsigned(me.b) * unsigned(T)),
-        weight(me.valid ? kUncut : 0.0f) {}
+        first_row(unsigned(me.b) * unsigned(T)) {}
 
   __device__ bool has_gate() const { return kLean ? kGate : a.gate != nullptr; }
   __device__ bool has_z() const { return kLean || a.z != nullptr; }
@@ -115,6 +122,10 @@ struct BackwardWarp {
       p[i] = fmaf(p[i], gate[i], bias[i]);
     }
   }
+  /// Of what is loaded ahead: without a test, which would cost more than a row in vain.
+  __device__ unsigned own_row(int o) const {
+    return row_of(first + kGroupSteps * (me.part + o * kParts) + me.pair);
+  }
   /// f(group s, step in the chunk, index o) for the steps that this lane prepares.
   template <class F>
   __device__ void each_own(F f) const {
@@ -125,30 +136,27 @@ struct BackwardWarp {
     }
   }
 
-  /// A chunk's rows of B and C, on their way to shared memory.
-  struct Selection {
-    static constexpr int kWords = kSteps * kN,
-                         kEach = (kWords + kBackwardThreads - 1) / kBackwardThreads;
-    unsigned words[kEach];
-  };
+  /// f(step) where a chunk reaches beyond the sequence or a tile beyond the channels.
   template <class F>
-  __device__ static void each_word(F f) {
+  __device__ void clear_beyond(F f) const {
+    if (first + kSteps <= T && me.whole) return;
+    each_own([&](int, int step, int) {
+      if (!me.valid || first + step >= T) f(step);
+    });
+  }
+
+  /// Sends a chunk's rows of B and C on their way to shared memory; see await_copies.
+  __device__ void copy_selection(int from) const {
+    constexpr int kWords = kSteps * kN;
 #pragma unroll
-    for (int i = 0; i < Selection::kEach; i++) {
-      const int at = i * kBackwardThreads + static_cast<int>(threadIdx.x);
-      if (at < Selection::kWords) f(i, at / kN, at % kN / (kN / 2), at % (kN / 2));
-    }
-  }
-  __device__ void load(Selection& selection, int from) const {
-    each_word([&](int i, int step, int which, int word) {
+    for (int i = 0; i < kWords; i += kBackwardThreads) {
+      const int at = i + static_cast<int>(threadIdx.x), step = at / kN;
+      const int which = at % kN / (kN / 2), word = at % (kN / 2);
+      if (i + kBackwardThreads > kWords && at >= kWords) break;
       const Rows rows(which == 0 ? a.B : a.C, which == 0 ? a.B_stride : a.C_stride);
-      selection.words[i] = 2 * word < N ? rows.at<unsigned>(row_of(from + step), 2 * word) : 0;
-    });
-  }
-  __device__ void store(const Selection& selection) const {
-    each_word([&](int i, int step, int which, int word) {
-      shared.selection[step][which][word] = selection.words[i];
-    });
+      copy_4(&shared.selection[step][which][word],
+             rows.address(row_of(from + step), min(2 * word, N - 2)), 2 * word < N);
+    }
   }
   /// State 8 j + row of B or C at a step, for add_outer.
   __device__ float of_step(int which, int step, int j) const {
@@ -161,14 +169,15 @@ struct BackwardWarp {
   }
 
   __device__ void load_checkpoint(int chunk, Words& words) const {
-    const bf16* const from = checkpoint(a, me, chunk);
-    const int channels = static_cast<int>(a.channels), states = N - me.n - 2 * me.pair;
+    const unsigned from = checkpoint(a, me, chunk), channels = static_cast<unsigned>(a.channels);
+    const auto* const all = static_cast<const uint2*>(a.checkpoints);
+    const int states = N - me.n - 2 * me.pair;
 #pragma unroll
     for (int j = 0; j < 2; j++) {
       uint2 of_state[2] = {};
       if (8 * j < states) {
-        of_state[0] = *reinterpret_cast<const uint2*>(from + 8 * j * channels);
-        of_state[1] = *reinterpret_cast<const uint2*>(from + (8 * j + 1) * channels);
+        of_state[0] = all[(from + unsigned(8 * j) * channels) / 4];
+        of_state[1] = all[(from + unsigned(8 * j + 1) * channels) / 4];
       }
 #pragma unroll
       for (int e = 0; e < 2; e++) {
@@ -192,35 +201,37 @@ struct BackwardWarp {
       for (int i = 0; i < 4; i++) {
         dt[i] = short_softplus(p[i]);
       }
-      const bool there = first + step < T;
-      if (!there) dt[0] = dt[1] = dt[2] = dt[3] = 0;  // a state stays as it is
 #pragma unroll
       for (int i = 0; i < 4; i++) {
-        input[i] = dt[i] * (u[i] * weight);
+        input[i] = dt[i] * u[i];
       }
-      if (there && starts(row)) dt[0] = dt[1] = dt[2] = dt[3] = kLongTime;
+      if (starts(row)) dt[0] = dt[1] = dt[2] = dt[3] = kLongTime;
       set.dt[step][me.row] = to_float4(dt);
       set.input[step][me.row] = to_float4(input);
+    });
+    clear_beyond([&](int step) {
+      if (first + step >= T) set.dt[step][me.row] = make_float4(0, 0, 0, 0);  // states stay
+      set.input[step][me.row] = make_float4(0, 0, 0, 0);
     });
   }
 
   struct Gated {  // what `gate` reads
-    uint2 u[kOwn], z[kOwn], dy[kOwn];
+    uint2 z[kOwn], dy[kOwn];
   };
   __device__ void load(Gated& gated) const {
-    each_own([&](int, int step, int o) {
-      const unsigned row = row_of(first + step);
-      if (has_z()) {
-        gated.u[o] = four(a.u, a.u_stride, row);
-        gated.z[o] = four(a.z, a.z_stride, row);
-      }
+#pragma unroll
+    for (int o = 0; o < kOwn; o++) {
+      const unsigned row = own_row(o);
+      if (has_z()) gated.z[o] = four(a.z, a.z_stride, row);
       gated.dy[o] = kLean || a.dy != nullptr ? four(a.dy, a.channels, row) : make_uint2(0, 0);
-    });
+    }
   }
   /// dz, and dy silu(z) in place of y.
   __device__ void gate(const Gated& gated) const {
     float D[4];
     me.load_four(a.D, D);
+    uint2 own_u[kOwn];
+    load_u(own_u);
     each_own([&](int, int step, int o) {
       const bool there = first + step < T;
       float dy[4];
@@ -228,7 +239,7 @@ struct BackwardWarp {
       if (has_z()) {
         float z[4], u[4], y[4], gradient[4];
         unpack_four(gated.z[o], z);
-        unpack_four(gated.u[o], u);
+        unpack_four(own_u[o], u);
         from_float4(set.y[0][step][me.row], y);
 #pragma unroll
         for (int part = 1; part < kParts; part++) {
@@ -251,20 +262,19 @@ struct BackwardWarp {
                           a.dz_add);
         }
       }
-      if (!there) dy[0] = dy[1] = dy[2] = dy[3] = 0;
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        dy[i] *= weight;
-      }
       set.y[0][step][me.row] = to_float4(dy);
     });
+    clear_beyond([&](int step) { set.y[0][step][me.row] = make_float4(0, 0, 0, 0); });
   }
 
   __device__ const GroupSums& sums_of(int warp, int s) const {
     return *reinterpret_cast<const GroupSums*>(shared.slots[warp][kGroupSteps * s + 1]);
   }
   __device__ void load_u(uint2 (&u)[kOwn]) const {
-    each_own([&](int, int step, int o) { u[o] = four(a.u, a.u_stride, row_of(first + step)); });
+#pragma unroll
+    for (int o = 0; o < kOwn; o++) {
+      u[o] = four(a.u, a.u_stride, own_row(o));
+    }
   }
   /// du, ddelta and dgate.
   __device__ void finish(const uint2 (&own_u)[kOwn]) const {

@@ -21,15 +21,6 @@ __device__ inline void pack_tile(const Tile& h, Words& words) {
     words[m][2 * j + e] = pack(h[m][j][2 * e], h[m][j][2 * e + 1]);
   }
 }
-__device__ inline void unpack_tile(const Words& words, Tile& h) {
-#pragma unroll
-  for (int i = 0; i < 8; i++) {
-    const int m = i / 4, j = i / 2 % 2, e = i % 2;
-    h[m][j][2 * e] = low_of(words[m][2 * j + e]);
-    h[m][j][2 * e + 1] = high_of(words[m][2 * j + e]);
-  }
-}
-
 /// The addresses that a lane gives in a slot: of a row of the four 8 x 8 matrices of channels 0 to 15.
 struct SlotLane {
   unsigned states;    // of a matrix of Words: channels 8 e ..., states 8 j ..., matrix 2 j + e
