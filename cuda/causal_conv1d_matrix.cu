@@ -27,7 +27,7 @@ struct Shared {
   char out[kChannels][kTileBytes];
   uint4 zeros;
   int starts[kRing<kReach> * kTileBlocks];
-  bf16 taps[kChannels * kTapRow<kReach>];
+  unsigned short taps[kChannels * kTapRow<kReach>];
 };
 
 /// A tile of this thread's piece into the rings.
@@ -59,7 +59,7 @@ __device__ inline void store_tile(const Conv1dArgs& a, const Shared<kReach>& sha
 #pragma unroll
   for (int s = 0; s < 2; s++) {
     if (s >= count || d >= a.D) continue;
-    put_channels<kPlain>(static_cast<bf16*>(a.y) + (at.b * a.T + t + s) * a.D + d,
+    put_channels<kPlain>(static_cast<bf16*>(a.y) + offset_of(a, at.b, t + s, a.D) + d,
                          row_of_slot(words, s), int(a.D) - d, together, false);
   }
 }
@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
   const int channel = int(blockIdx.x % work.channel_blocks) * kChannels;
   const int worker = int(blockIdx.x / work.channel_blocks);
   const int begin = int(a.B * worker / work.workers), end = int(a.B * (worker + 1) / work.workers);
-  const int first = a.history != nullptr ? -kReach : 0;
+  const int first = !kPlain && a.history != nullptr ? -kReach : 0;
   const bool passes = threadIdx.x < kPassing;
   const Passage<kPieces> passage(threadIdx.x % kPassing);
   const int d = channel + passage.piece * 8;
@@ -81,13 +81,9 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
   Cursor<kPlain> ahead(a, begin, end, first, 0);
   const auto fetch = [&](int stage) {
     if (passes && ahead.valid()) {
-      int count;
-      const int t = ahead.row.time_of(ahead.tile * kTileSlots + passage.slot, &count);
-#pragma unroll
-      for (int s = 0; s < 2; s++) {
-        copy_channels<kPlain>(&shared.ahead[stage][s][threadIdx.x], a, work.together, true, ahead.b,
-                              t + s, d, s < count);
-      }
+      copy_channels<kPlain, kPassing>(&shared.ahead[stage][0][threadIdx.x], a, work.together, true,
+                                      ahead.row, ahead.b, ahead.tile * kTileSlots + passage.slot,
+                                      d);
       ahead.advance(a);
     }
     end_stage();
@@ -133,7 +129,7 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
     }
     __syncthreads();
     fetch(stage);
-    if (at.tile < 0) continue;
+    if (!kPlain && at.tile < 0) continue;
 
     // The product.
     float sums[kEach][4];
@@ -216,7 +212,7 @@ void matrix_conv1d_forward(const Conv1dArgs& a) {
   work.workers = int(workers < a.B ? workers : a.B);
   work.together = a.D % 8 == 0 && moves_together<8, bf16>(a.x_stride, a.x, a.y, a.history);
   if (a.plan != nullptr) plan_packed_rows(a, 0);
-  const bool plain = work.together && a.plan == nullptr;
+  const bool plain = work.together && a.plan == nullptr && a.history == nullptr;
   if (a.K <= kTileSlots) {
     plain ? multiply<1, true>(a, work) : multiply<1, false>(a, work);
   } else {

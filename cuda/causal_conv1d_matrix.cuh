@@ -84,25 +84,24 @@ struct PlannedBlock {
   __device__ int start() const { return start_and_count >> 5; }
 };
 
-/// kPlain: the rows are sequences and eight channels move together.
+/// kPlain: rows are sequences without a history, and eight channels move together.
 template <bool kPlain>
 class Row {
  public:
   __device__ Row(const Conv1dArgs& a, int b) : a_(&a), b_(b) {
+    blocks_ = (int(a.T) + kBlock - 1) / kBlock;
     if (!kPlain && a.plan != nullptr) {
       plan_ = reinterpret_cast<const PlannedBlock*>(a.plan) + b * (a.T + 1) + 1;
       blocks_ = b < a.B ? plan_[-1].time : 0;
-    } else {
-      blocks_ = int((a.T + kBlock - 1) / kBlock);
     }
   }
   __device__ int tiles() const { return (blocks_ + kTileBlocks - 1) / kTileBlocks; }
 
   /// The time of an even slot, and how many of it and the next are in use.
   __device__ int time_of(int slot, int* count) const {
-    if (slot < 0) {
+    if (!kPlain && slot < 0) {
       const bool reaches =
-          a_->history != nullptr && (kPlain || plan_ == nullptr || a_->position[b_ * a_->T] != 0);
+          a_->history != nullptr && (plan_ == nullptr || a_->position[b_ * a_->T] != 0);
       *count = reaches ? 2 : 0;  // what lies before the history is seen when it is read
       return slot;
     }
@@ -126,8 +125,7 @@ class Row {
 
  private:
   const Conv1dArgs* a_;
-  std::int64_t b_;
-  int blocks_ = 0;
+  int b_, blocks_;
   const PlannedBlock* plan_ = nullptr;
 };
 
@@ -154,26 +152,41 @@ struct Cursor {
   }
 };
 
-/// Eight channels of x (history behind 0) or of dy to a slot of this thread, zeros where there is none.
-template <bool kPlain>
+/// A row of [B, T] times a stride, by one instruction: both are below 2^32.
+__device__ inline std::int64_t offset_of(const Conv1dArgs& a, int b, int t, std::int64_t stride) {
+  return std::int64_t(std::uint64_t(unsigned(b) * unsigned(a.T) + unsigned(t)) * unsigned(stride));
+}
+
+/// Eight channels from d on of two slots, of x (history behind 0) or of dy, to slots of this thread,
+/// kStep apart; zeros where there is none.
+template <bool kPlain, int kStep>
 __device__ inline void copy_channels(uint4* to, const Conv1dArgs& a, bool together, bool x,
-                                     std::int64_t b, int t, int d, bool there) {
-  const bf16* from = static_cast<const bf16*>(x ? a.x : a.dy);
-  if (t >= 0) {
-    from += there ? (b * a.T + t) * (x ? a.x_stride : a.D) + d : 0;
-  } else {
-    there = there && x && t > -a.K;
-    if (there) from = static_cast<const bf16*>(a.history) + (b * (a.K - 1) + a.K - 1 + t) * a.D + d;
-  }
-  there = there && d < a.D;
-  if (kPlain || together) {
-    copy_ahead<16>(to, from, there);
-  } else {
-    Several<bf16, 8> raw = {};
-    for (int k = 0; k < 8; k++) {
-      if (there && d + k < a.D) raw.elements[k] = from[k];
+                                     const Row<kPlain>& row, int b, int slot, int d) {
+  int count;
+  const int t = row.time_of(slot, &count);
+  const std::int64_t stride = x ? a.x_stride : a.D;
+  const bf16* from = static_cast<const bf16*>(x ? a.x : a.dy) + d;
+  if (kPlain || t >= 0) from += offset_of(a, b, t, stride);
+#pragma unroll
+  for (int s = 0; s < 2; s++) {
+    bool there = s < count && d < a.D;
+    if (!kPlain && t < 0) {
+      there = there && x && t + s > -a.K;
+      if (there) {
+        from = static_cast<const bf16*>(a.history) +
+               (std::int64_t(b) * (a.K - 1) + a.K - 1 + t + s) * a.D + d;
+      }
     }
-    *to = __builtin_bit_cast(uint4, raw);
+    if (kPlain || together) {
+      copy_ahead<16>(to + s * kStep, from, there);
+    } else {
+      Several<bf16, 8> raw = {};
+      for (int k = 0; k < 8; k++) {
+        if (there && d + k < a.D) raw.elements[k] = from[k];
+      }
+      to[s * kStep] = __builtin_bit_cast(uint4, raw);
+    }
+    from += stride;
   }
 }
 
@@ -259,62 +272,49 @@ template <int kReach>
 inline constexpr int kTapRow = 2 * kTapsAround + kTileSlots* kReach;
 
 template <int kReach>
-__device__ inline void load_taps(bf16* taps, const Conv1dArgs& a, int channel, int channels) {
+__device__ inline void load_taps(unsigned short* taps, const Conv1dArgs& a, int channel,
+                                 int channels) {
   for (int at = threadIdx.x; at < channels * kTapRow<kReach>; at += kMatrixThreads) {
     const int i = at % kTapRow<kReach> - kTapsAround;
     const std::int64_t d = channel + at / kTapRow<kReach>;
     const bool there = i >= 0 && i < a.K && d < a.D;
     taps[at] =
-        from_float<bf16>(there ? static_cast<const float*>(a.w)[d * a.K + a.K - 1 - i] : 0.0f);
+        from_float<bf16>(there ? static_cast<const float*>(a.w)[d * a.K + a.K - 1 - i] : 0.0f).bits;
   }
 }
 
 /// An entry of the fragments of W_i: lane (g, q) has tap 8 j + g - 2 q and the one before.
-__device__ inline unsigned fragment_entry(const bf16* taps, int j) {
+template <class Tap>
+__device__ inline unsigned fragment_entry(const Tap* taps, int j) {
   const int lane = threadIdx.x % 32;
-  const bf16* tap = taps + kTapsAround + 8 * j + lane / 4 - 2 * (lane % 4);
-  return unsigned(tap[0].bits) | unsigned(tap[-1].bits) << 16;
-}
-
-/// x as a value that the compiler does not know: an operand of four registers whose values stand
-/// elsewhere too would be put together again before every product.
-__device__ inline unsigned anew(unsigned x) {
-  unsigned y;
-  asm volatile("mov.b32 %0, %1;" : "=r"(y) : "r"(x));
-  return y;
+  const Tap* tap = taps + kTapsAround + 8 * j + lane / 4 - 2 * (lane % 4);
+  return unsigned(tap[0]) | unsigned(tap[-1]) << 16;
 }
 
 /// W_0, W_1, ... of kEach channels of a warp: kept where they are few, else read when needed.
 template <int kReach, int kEach>
 struct Fragments {
-  static constexpr int kEntries = 2 * kTileBlocks * kReach + 1;
   static constexpr int kKept = kReach == 1 ? kTileBlocks + 1 : 1;
   unsigned kept[kEach][kKept][4];
-  const bf16* taps;  // of the first channel
+  const unsigned short* taps;  // of the first channel
 
-  __device__ explicit Fragments(const bf16* own_taps) : taps(own_taps) {
+  __device__ explicit Fragments(const unsigned short* own_taps) : taps(own_taps) {
     if constexpr (kReach == 1) {
+      // Volatile: an operand is four registers side by side. Entries stand in several of them, and
+      // if the compiler knew, it would move them together again before every product.
+      const volatile unsigned short* read_again = taps;
 #pragma unroll
-      for (int channel = 0; channel < kEach; channel++) {
-#pragma unroll
-        for (int i = 0; i < kKept; i++) {
-          read(channel, i, kept[channel][i]);
-#pragma unroll
-          for (int k = 0; k < 4; k++) {
-            kept[channel][i][k] = anew(kept[channel][i][k]);
-          }
-        }
+      for (int at = 0; at < kEach * kKept; at++) {
+        read(read_again + at / kKept * kTapRow<kReach>, at % kKept, kept[at / kKept][at % kKept]);
       }
     }
   }
-  __device__ unsigned at(int channel, int j) const {  // zero: no taps there
-    return j < 0 || j >= kEntries ? 0u : fragment_entry(taps + channel * kTapRow<kReach>, j);
-  }
-  __device__ void read(int channel, int i, unsigned (&w)[4]) const {
-    w[0] = at(channel, 2 * i);
-    w[1] = at(channel, 2 * i + 1);
-    w[2] = at(channel, 2 * i - 1);
-    w[3] = w[0];
+  template <class Tap>
+  __device__ static void read(const Tap* taps, int i, unsigned (&w)[4]) {
+    w[0] = fragment_entry(taps, 2 * i);
+    w[1] = fragment_entry(taps, 2 * i + 1);
+    w[2] = fragment_entry(taps, 2 * i - 1);
+    w[3] = fragment_entry(taps, 2 * i);
   }
   __device__ void add_product(float (&sum)[4], int channel, int i, unsigned in0,
                               unsigned in1) const {
@@ -322,7 +322,7 @@ struct Fragments {
       multiply_add(sum, kept[channel][i], in0, in1);
     } else {
       unsigned w[4];
-      read(channel, i, w);
+      read(taps + channel * kTapRow<kReach>, i, w);
       multiply_add(sum, w, in0, in1);
     }
   }

@@ -41,7 +41,7 @@ struct Shared {
   char out[kChannels][kTileBytes];
   uint4 zeros;
   int starts[kRing<kReach> * kTileBlocks];
-  bf16 taps[kChannels * kTapRow<kReach>];
+  unsigned short taps[kChannels * kTapRow<kReach>];
 };
 
 /// A tile of this thread's piece, x or dy, into the rings.
@@ -163,14 +163,14 @@ __device__ inline void store_dx(const Conv1dArgs& a, const Shared<kReach>& share
   for (int s = 0; s < 2; s++) {
     const uint4 row = row_of_slot(words, s);
     if (d >= a.D) continue;
-    if (t + s < 0) {  // written even where it is not reached
+    if (!kPlain && t + s < 0) {  // written even where it is not reached
       if (a.dhistory == nullptr || t + s <= -a.K) continue;
-      const std::int64_t to = (at.b * (a.K - 1) + a.K - 1 + t + s) * a.D + d;
+      const std::int64_t to = (std::int64_t(at.b) * (a.K - 1) + a.K - 1 + t + s) * a.D + d;
       put_channels<kPlain>(static_cast<bf16*>(a.dhistory) + to, row, int(a.D) - d, together,
                            a.dhistory_add);
     } else if (s < count && a.dx != nullptr) {
-      put_channels<kPlain>(static_cast<bf16*>(a.dx) + (at.b * a.T + t + s) * a.dx_stride + d, row,
-                           int(a.D) - d, together, a.dx_add);
+      put_channels<kPlain>(static_cast<bf16*>(a.dx) + offset_of(a, at.b, t + s, a.dx_stride) + d,
+                           row, int(a.D) - d, together, a.dx_add);
     }
   }
 }
@@ -186,7 +186,7 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
   const int share = int(blockIdx.x / work.channel_blocks);
   const int begin = int(a.B * share / work.workers), end = int(a.B * (share + 1) / work.workers);
   const int reach = kReach == 1 ? 1 : int((a.K + kTileSlots - 1) / kTileSlots);
-  const int first = a.history != nullptr ? -reach : 0;
+  const int first = !kPlain && a.history != nullptr ? -reach : 0;
   const bool passes_x = threadIdx.x < Passage<kPieces>::kThreads;
   const Passage<kPieces> passage(threadIdx.x % Passage<kPieces>::kThreads);
   const int d = channel + passage.piece * 8;
@@ -194,13 +194,9 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
   Cursor<kPlain> ahead(a, begin, end, first, reach);
   const auto fetch = [&](int stage) {
     if (ahead.valid()) {
-      int count;
-      const int t = ahead.row.time_of(ahead.tile * kTileSlots + passage.slot, &count);
-#pragma unroll
-      for (int s = 0; s < 2; s++) {
-        copy_channels<kPlain>(&shared.ahead[stage][s][threadIdx.x], a, work.together, passes_x,
-                              ahead.b, t + s, d, s < count);
-      }
+      copy_channels<kPlain, kMatrixThreads>(&shared.ahead[stage][0][threadIdx.x], a, work.together,
+                                            passes_x, ahead.row, ahead.b,
+                                            ahead.tile * kTileSlots + passage.slot, d);
       ahead.advance(a);
     }
     end_stage();
@@ -212,7 +208,7 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
   if (threadIdx.x == 0) shared.zeros = uint4{};
   __syncthreads();
   const int own = warp * kEach, swizzle = own / 8 * (8 / kPieces);
-  const bf16* taps = shared.taps + own * kTapRow<kReach>;
+  const unsigned short* taps = shared.taps + own * kTapRow<kReach>;
   const Fragments<kReach, kEach> fragments(taps);
   float bias[kEach], dbias[kEach] = {}, dw[kEach][kReach][4] = {};
 #pragma unroll
@@ -243,7 +239,7 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
     }
     __syncthreads();
     fetch(stage);
-    if (at.tile < 0) continue;
+    if (!kPlain && at.tile < 0) continue;
 
     float sums[kEach][4];
     if (at.tile < at.row.tiles()) {
@@ -255,7 +251,7 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
       __syncwarp();
     }
     const int behind = at.tile - reach;
-    const bool has_dx = behind >= 0 ? a.dx != nullptr : a.dhistory != nullptr;
+    const bool has_dx = behind >= 0 ? a.dx != nullptr : !kPlain && a.dhistory != nullptr;
     if (has_dx) {
       convolve<kReach, kEach, false>(sums, fragments, int(a.K), shared.c[own], behind, swizzle,
                                      starts, zeros);
@@ -271,8 +267,9 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
     }
     // The half blocks of x from the second of the tile on to the first behind it. Without a history
     // there is nothing before the row's first.
-    if (behind >= 0 || a.history != nullptr || behind == -1) {
-      const int skipped = behind < 0 && a.history == nullptr ? kTileBlocks - 1 : 0;
+    const bool before = !kPlain && a.history != nullptr;
+    if (behind >= -1 || before) {
+      const int skipped = behind < 0 && !before ? kTileBlocks - 1 : 0;
       add_dw<kReach>(dw, shared, own, behind * 2 * kTileBlocks + 1, skipped, int(a.K), swizzle,
                      starts);
     }
@@ -313,7 +310,8 @@ void matrix_conv1d_backward(const Conv1dArgs& a) {
   work.together = a.D % 8 == 0 && a.dx_stride % 8 == 0 &&
                   moves_together<8, bf16>(a.x_stride, a.x, a.dy, a.history, a.dx, a.dhistory);
   if (a.plan != nullptr) plan_packed_rows(a, kGap);
-  const bool plain = work.together && a.plan == nullptr;
+  const bool plain =
+      work.together && a.plan == nullptr && a.history == nullptr && a.dhistory == nullptr;
   if (a.K <= kTileSlots) {
     plain ? launch<1, true>(a, work) : launch<1, false>(a, work);
   } else {
