@@ -44,9 +44,9 @@ __device__ inline void store_piece(Shared<kReach>& shared, const Passage<kPieces
 }
 
 /// A tile of y, from shared.out.
-template <int kReach, bool kPlain>
+template <int kReach, Rows kRows>
 __device__ inline void store_tile(const Conv1dArgs& a, const Shared<kReach>& shared,
-                                  const Passage<kPieces>& passage, const Cursor<kPlain>& at, int d,
+                                  const Passage<kPieces>& passage, const Cursor<kRows>& at, int d,
                                   bool together) {
   const char* out = shared.out[passage.piece * 8] + passage.at<1>(0);
   unsigned words[8];
@@ -59,13 +59,13 @@ __device__ inline void store_tile(const Conv1dArgs& a, const Shared<kReach>& sha
 #pragma unroll
   for (int s = 0; s < 2; s++) {
     if (s >= count || d >= a.D) continue;
-    put_channels<kPlain>(static_cast<bf16*>(a.y) + offset_of(a, at.b, t + s, a.D) + d,
-                         row_of_slot(words, s), int(a.D) - d, together, false);
+    put_channels<kRows>(static_cast<bf16*>(a.y) + offset_of(a, at.b, t + s, a.D) + d,
+                        row_of_slot(words, s), int(a.D) - d, together, false);
   }
 }
 
-template <int kReach, bool kPlain>
-__global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
+template <int kReach, Rows kRows>
+__global__ void __launch_bounds__(kMatrixThreads, kReach == 1 && !kAny<kRows> ? 2 : 1)
     toeplitz(const __grid_constant__ Conv1dArgs a, const __grid_constant__ MatrixWork work) {
   extern __shared__ uint4 shared_memory[];
   Shared<kReach>& shared = *reinterpret_cast<Shared<kReach>*>(shared_memory);
@@ -73,17 +73,16 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
   const int channel = int(blockIdx.x % work.channel_blocks) * kChannels;
   const int worker = int(blockIdx.x / work.channel_blocks);
   const int begin = int(a.B * worker / work.workers), end = int(a.B * (worker + 1) / work.workers);
-  const int first = !kPlain && a.history != nullptr ? -kReach : 0;
+  const int first = kAny<kRows> && a.history != nullptr ? -kReach : 0;
   const bool passes = threadIdx.x < kPassing;
   const Passage<kPieces> passage(threadIdx.x % kPassing);
   const int d = channel + passage.piece * 8;
 
-  Cursor<kPlain> ahead(a, begin, end, first, 0);
+  Cursor<kRows> ahead(a, begin, end, first, 0);
   const auto fetch = [&](int stage) {
     if (passes && ahead.valid()) {
-      copy_channels<kPlain, kPassing>(&shared.ahead[stage][0][threadIdx.x], a, work.together, true,
-                                      ahead.row, ahead.b, ahead.tile * kTileSlots + passage.slot,
-                                      d);
+      copy_channels<kRows, kPassing>(&shared.ahead[stage][0][threadIdx.x], a, work.together, true,
+                                     ahead.row, ahead.b, ahead.tile * kTileSlots + passage.slot, d);
       ahead.advance(a);
     }
     end_stage();
@@ -103,10 +102,10 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
   for (int k = 0; k < kEach; k++) {
     bias[k] = channel + own + k < a.D ? static_cast<const float*>(a.bias)[channel + own + k] : 0.0f;
   }
-  const int* const starts = kPlain || a.plan == nullptr ? nullptr : shared.starts;
+  const int* const starts = is_packed<kRows>(a) ? shared.starts : nullptr;
 
   int stage = 0;
-  Cursor<kPlain> at(a, begin, end, first, 0);
+  Cursor<kRows> at(a, begin, end, first, 0);
 #pragma unroll 1
   for (; at.valid(); at.advance(a), stage = (stage + 1) % kAhead) {
     // In.
@@ -129,7 +128,7 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
     }
     __syncthreads();
     fetch(stage);
-    if (!kPlain && at.tile < 0) continue;
+    if (kAny<kRows> && at.tile < 0) continue;
 
     // The product.
     float sums[kEach][4];
@@ -187,13 +186,13 @@ __global__ void __launch_bounds__(kMatrixThreads)
   if (lane == 0) plan[0] = {blocks, 0};
 }
 
-template <int kReach, bool kPlain>
+template <int kReach, Rows kRows>
 void multiply(const Conv1dArgs& a, const MatrixWork& work) {
   constexpr int kBytes = int(sizeof(Shared<kReach>));
-  succeeded(cudaFuncSetAttribute(toeplitz<kReach, kPlain>,
+  succeeded(cudaFuncSetAttribute(toeplitz<kReach, kRows>,
                                  cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
             "cudaFuncSetAttribute");
-  toeplitz<kReach, kPlain>
+  toeplitz<kReach, kRows>
       <<<work.channel_blocks* unsigned(work.workers), kMatrixThreads, kBytes, stream()>>>(a, work);
 }
 
@@ -212,12 +211,8 @@ void matrix_conv1d_forward(const Conv1dArgs& a) {
   work.workers = int(workers < a.B ? workers : a.B);
   work.together = a.D % 8 == 0 && moves_together<8, bf16>(a.x_stride, a.x, a.y, a.history);
   if (a.plan != nullptr) plan_packed_rows(a, 0);
-  const bool plain = work.together && a.plan == nullptr && a.history == nullptr;
-  if (a.K <= kTileSlots) {
-    plain ? multiply<1, true>(a, work) : multiply<1, false>(a, work);
-  } else {
-    plain ? multiply<4, true>(a, work) : multiply<4, false>(a, work);
-  }
+  with_matrix_instance(a, work.together,
+                       [&]<int kReach, Rows kRows>() { multiply<kReach, kRows>(a, work); });
   launched("causal_conv1d_forward");
 }
 

@@ -84,13 +84,22 @@ struct PlannedBlock {
   __device__ int start() const { return start_and_count >> 5; }
 };
 
-/// kPlain: rows are sequences without a history, and eight channels move together.
-template <bool kPlain>
+/// What an instance knows of its rows: sequences, or packed ones; without a history, and eight channels
+/// move together. `any` asks.
+enum class Rows { plain, packed, any };
+template <Rows kRows>
+inline constexpr bool kAny = kRows == Rows::any;
+template <Rows kRows>
+__device__ inline bool is_packed(const Conv1dArgs& a) {
+  return kAny<kRows> ? a.plan != nullptr : kRows == Rows::packed;
+}
+
+template <Rows kRows>
 class Row {
  public:
   __device__ Row(const Conv1dArgs& a, int b) : a_(&a), b_(b) {
     blocks_ = (int(a.T) + kBlock - 1) / kBlock;
-    if (!kPlain && a.plan != nullptr) {
+    if (is_packed<kRows>(a)) {
       plan_ = reinterpret_cast<const PlannedBlock*>(a.plan) + b * (a.T + 1) + 1;
       blocks_ = b < a.B ? plan_[-1].time : 0;
     }
@@ -99,13 +108,13 @@ class Row {
 
   /// The time of an even slot, and how many of it and the next are in use.
   __device__ int time_of(int slot, int* count) const {
-    if (!kPlain && slot < 0) {
+    if (kAny<kRows> && slot < 0) {
       const bool reaches =
-          a_->history != nullptr && (plan_ == nullptr || a_->position[b_ * a_->T] != 0);
+          a_->history != nullptr && (a_->plan == nullptr || a_->position[b_ * a_->T] != 0);
       *count = reaches ? 2 : 0;  // what lies before the history is seen when it is read
       return slot;
     }
-    if (kPlain || plan_ == nullptr) {
+    if (!is_packed<kRows>(*a_)) {
       *count = int(a_->T) - slot;
       return slot;
     }
@@ -119,7 +128,7 @@ class Row {
   }
   /// First block of a block's sequence.
   __device__ int start_of(int block) const {
-    if (kPlain || plan_ == nullptr || block < 0 || block >= blocks_) return kAlways;
+    if (!is_packed<kRows>(*a_) || block < 0 || block >= blocks_) return kAlways;
     return plan_[block].start();
   }
 
@@ -131,9 +140,9 @@ class Row {
 
 /// The tiles of some rows, in order: from `first` of every row on (its history has negative ones) to
 /// `beyond` tiles behind its last.
-template <bool kPlain>
+template <Rows kRows>
 struct Cursor {
-  Row<kPlain> row;
+  Row<kRows> row;
   int b, tile, end, first, beyond;
 
   __device__ Cursor(const Conv1dArgs& a, int begin, int rows_end, int first_tile, int tiles_beyond)
@@ -148,7 +157,7 @@ struct Cursor {
     if (++tile < row.tiles() + beyond) return;
     b++;
     tile = first;
-    row = Row<kPlain>(a, b);
+    row = Row<kRows>(a, b);
   }
 };
 
@@ -159,25 +168,25 @@ __device__ inline std::int64_t offset_of(const Conv1dArgs& a, int b, int t, std:
 
 /// Eight channels from d on of two slots, of x (history behind 0) or of dy, to slots of this thread,
 /// kStep apart; zeros where there is none.
-template <bool kPlain, int kStep>
+template <Rows kRows, int kStep>
 __device__ inline void copy_channels(uint4* to, const Conv1dArgs& a, bool together, bool x,
-                                     const Row<kPlain>& row, int b, int slot, int d) {
+                                     const Row<kRows>& row, int b, int slot, int d) {
   int count;
   const int t = row.time_of(slot, &count);
   const std::int64_t stride = x ? a.x_stride : a.D;
   const bf16* from = static_cast<const bf16*>(x ? a.x : a.dy) + d;
-  if (kPlain || t >= 0) from += offset_of(a, b, t, stride);
+  if (!kAny<kRows> || t >= 0) from += offset_of(a, b, t, stride);
 #pragma unroll
   for (int s = 0; s < 2; s++) {
     bool there = s < count && d < a.D;
-    if (!kPlain && t < 0) {
+    if (kAny<kRows> && t < 0) {
       there = there && x && t + s > -a.K;
       if (there) {
         from = static_cast<const bf16*>(a.history) +
                (std::int64_t(b) * (a.K - 1) + a.K - 1 + t + s) * a.D + d;
       }
     }
-    if (kPlain || together) {
+    if (!kAny<kRows> || together) {
       copy_ahead<16>(to + s * kStep, from, there);
     } else {
       Several<bf16, 8> raw = {};
@@ -191,12 +200,12 @@ __device__ inline void copy_channels(uint4* to, const Conv1dArgs& a, bool togeth
 }
 
 /// Eight channels to global memory; `left`: channels that there are.
-template <bool kPlain>
+template <Rows kRows>
 __device__ inline void put_channels(bf16* to, const uint4& row, int left, bool together, bool add) {
   const auto packed = __builtin_bit_cast(Several<bf16, 8>, row);
-  if ((kPlain || together) && !add) {
+  if ((!kAny<kRows> || together) && !add) {
     *reinterpret_cast<uint4*>(to) = row;
-  } else if (kPlain || together) {
+  } else if (!kAny<kRows> || together) {
     float x[8];
 #pragma unroll
     for (int k = 0; k < 8; k++) {
@@ -377,6 +386,21 @@ __device__ inline void convolve(float (&sums)[kEach][4], const Fragments<kReach,
       pair(i);
     }
   }
+}
+
+/// Calls f.template operator()<kReach, kRows>().
+template <class F>
+void with_matrix_instance(const Conv1dArgs& a, bool together, F f) {
+  const auto with_rows = [&]<int kReach>() {
+    if (!together || a.history != nullptr) {
+      f.template operator()<kReach, Rows::any>();
+    } else if (a.plan != nullptr) {
+      f.template operator()<kReach, Rows::packed>();
+    } else {
+      f.template operator()<kReach, Rows::plain>();
+    }
+  };
+  a.K <= kTileSlots ? with_rows.template operator()<1>() : with_rows.template operator()<4>();
 }
 
 /// Packed rows cut into blocks (a.plan); `gap` zeros at least behind every sequence.

@@ -107,7 +107,7 @@ __device__ inline void finish_c(Shared<kReach>& shared, int own, int tile, int s
 
 /// dw += c x^T for the steps of the 16 half blocks from `first` on, of which the first `skipped` pairs
 /// are known to be zeros. The slots of a half block are summed in the order 7..0, as c has them.
-template <int kReach>
+template <int kReach, Rows kRows>
 __device__ inline void add_dw(float (&dw)[kEach][kReach][4], const Shared<kReach>& shared, int own,
                               int first, int skipped, int K, int swizzle, const int* starts) {
   constexpr int kBlocks = kRing<kReach> * kTileBlocks;
@@ -115,7 +115,9 @@ __device__ inline void add_dw(float (&dw)[kEach][kReach][4], const Shared<kReach
   const int back = 6 - 2 * (lane % 4) - g + g % 2;  // of the lane's pair of x, an even number
   const char* x = g % 2 == 0 ? shared.x[own] : shared.late_x[own];
   const int x_swizzle = g % 2 == 0 ? swizzle : swizzle ^ kOddSwizzle;
-#pragma unroll 2
+  constexpr int kTogether =
+      kRows == Rows::plain ? 2 : 1;  // more would take more registers than there are
+#pragma unroll kTogether
   for (int pair = skipped; pair < kTileBlocks; pair++) {
     const int at = first + 2 * pair;
     const int low = back < 0 ? at - 1 : at;  // the half block of the lane's first pair
@@ -147,9 +149,9 @@ __device__ inline void add_dw(float (&dw)[kEach][kReach][4], const Shared<kReach
 }
 
 /// A tile of dx, or of the history's, from shared.out.
-template <int kReach, bool kPlain>
+template <int kReach, Rows kRows>
 __device__ inline void store_dx(const Conv1dArgs& a, const Shared<kReach>& shared,
-                                const Passage<kPieces>& passage, const Cursor<kPlain>& at, int tile,
+                                const Passage<kPieces>& passage, const Cursor<kRows>& at, int tile,
                                 int d, bool together) {
   const char* out = shared.out[passage.piece * 8] + passage.at<1>(0);
   unsigned words[8];
@@ -163,20 +165,20 @@ __device__ inline void store_dx(const Conv1dArgs& a, const Shared<kReach>& share
   for (int s = 0; s < 2; s++) {
     const uint4 row = row_of_slot(words, s);
     if (d >= a.D) continue;
-    if (!kPlain && t + s < 0) {  // written even where it is not reached
+    if (kAny<kRows> && t + s < 0) {  // written even where it is not reached
       if (a.dhistory == nullptr || t + s <= -a.K) continue;
       const std::int64_t to = (std::int64_t(at.b) * (a.K - 1) + a.K - 1 + t + s) * a.D + d;
-      put_channels<kPlain>(static_cast<bf16*>(a.dhistory) + to, row, int(a.D) - d, together,
-                           a.dhistory_add);
+      put_channels<kRows>(static_cast<bf16*>(a.dhistory) + to, row, int(a.D) - d, together,
+                          a.dhistory_add);
     } else if (s < count && a.dx != nullptr) {
-      put_channels<kPlain>(static_cast<bf16*>(a.dx) + offset_of(a, at.b, t + s, a.dx_stride) + d,
-                           row, int(a.D) - d, together, a.dx_add);
+      put_channels<kRows>(static_cast<bf16*>(a.dx) + offset_of(a, at.b, t + s, a.dx_stride) + d,
+                          row, int(a.D) - d, together, a.dx_add);
     }
   }
 }
 
-template <int kReach, bool kPlain>
-__global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
+template <int kReach, Rows kRows>
+__global__ void __launch_bounds__(kMatrixThreads, kReach == 1 && !kAny<kRows> ? 2 : 1)
     toeplitz_backward(const __grid_constant__ Conv1dArgs a,
                       const __grid_constant__ MatrixWork work) {
   extern __shared__ uint4 shared_memory[];
@@ -186,17 +188,17 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
   const int share = int(blockIdx.x / work.channel_blocks);
   const int begin = int(a.B * share / work.workers), end = int(a.B * (share + 1) / work.workers);
   const int reach = kReach == 1 ? 1 : int((a.K + kTileSlots - 1) / kTileSlots);
-  const int first = !kPlain && a.history != nullptr ? -reach : 0;
+  const int first = kAny<kRows> && a.history != nullptr ? -reach : 0;
   const bool passes_x = threadIdx.x < Passage<kPieces>::kThreads;
   const Passage<kPieces> passage(threadIdx.x % Passage<kPieces>::kThreads);
   const int d = channel + passage.piece * 8;
 
-  Cursor<kPlain> ahead(a, begin, end, first, reach);
+  Cursor<kRows> ahead(a, begin, end, first, reach);
   const auto fetch = [&](int stage) {
     if (ahead.valid()) {
-      copy_channels<kPlain, kMatrixThreads>(&shared.ahead[stage][0][threadIdx.x], a, work.together,
-                                            passes_x, ahead.row, ahead.b,
-                                            ahead.tile * kTileSlots + passage.slot, d);
+      copy_channels<kRows, kMatrixThreads>(&shared.ahead[stage][0][threadIdx.x], a, work.together,
+                                           passes_x, ahead.row, ahead.b,
+                                           ahead.tile * kTileSlots + passage.slot, d);
       ahead.advance(a);
     }
     end_stage();
@@ -215,11 +217,11 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
   for (int k = 0; k < kEach; k++) {
     bias[k] = channel + own + k < a.D ? static_cast<const float*>(a.bias)[channel + own + k] : 0.0f;
   }
-  const int* const starts = kPlain || a.plan == nullptr ? nullptr : shared.starts;
+  const int* const starts = is_packed<kRows>(a) ? shared.starts : nullptr;
   const char* const zeros = reinterpret_cast<const char*>(&shared.zeros);
 
   int stage = 0;
-  Cursor<kPlain> at(a, begin, end, first, reach);
+  Cursor<kRows> at(a, begin, end, first, reach);
 #pragma unroll 1
   for (; at.valid(); at.advance(a), stage ^= 1) {
     await_stages<kAhead - 1>();
@@ -239,7 +241,7 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
     }
     __syncthreads();
     fetch(stage);
-    if (!kPlain && at.tile < 0) continue;
+    if (kAny<kRows> && at.tile < 0) continue;
 
     float sums[kEach][4];
     if (at.tile < at.row.tiles()) {
@@ -251,7 +253,7 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
       __syncwarp();
     }
     const int behind = at.tile - reach;
-    const bool has_dx = behind >= 0 ? a.dx != nullptr : !kPlain && a.dhistory != nullptr;
+    const bool has_dx = behind >= 0 ? a.dx != nullptr : kAny<kRows> && a.dhistory != nullptr;
     if (has_dx) {
       convolve<kReach, kEach, false>(sums, fragments, int(a.K), shared.c[own], behind, swizzle,
                                      starts, zeros);
@@ -267,11 +269,11 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
     }
     // The half blocks of x from the second of the tile on to the first behind it. Without a history
     // there is nothing before the row's first.
-    const bool before = !kPlain && a.history != nullptr;
+    const bool before = kAny<kRows> && a.history != nullptr;
     if (behind >= -1 || before) {
       const int skipped = behind < 0 && !before ? kTileBlocks - 1 : 0;
-      add_dw<kReach>(dw, shared, own, behind * 2 * kTileBlocks + 1, skipped, int(a.K), swizzle,
-                     starts);
+      add_dw<kReach, kRows>(dw, shared, own, behind * 2 * kTileBlocks + 1, skipped, int(a.K),
+                            swizzle, starts);
     }
     __syncthreads();
     if (has_dx && passes_x) store_dx<kReach>(a, shared, passage, at, behind, d, work.together);
@@ -291,13 +293,13 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 ? 2 : 1)
   }
 }
 
-template <int kReach, bool kPlain>
+template <int kReach, Rows kRows>
 void launch(const Conv1dArgs& a, const MatrixWork& work) {
   constexpr int kBytes = int(sizeof(Shared<kReach>));
-  succeeded(cudaFuncSetAttribute(toeplitz_backward<kReach, kPlain>,
+  succeeded(cudaFuncSetAttribute(toeplitz_backward<kReach, kRows>,
                                  cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
             "cudaFuncSetAttribute");
-  toeplitz_backward<kReach, kPlain>
+  toeplitz_backward<kReach, kRows>
       <<<work.channel_blocks* unsigned(work.workers), kMatrixThreads, kBytes, stream()>>>(a, work);
 }
 
@@ -310,13 +312,8 @@ void matrix_conv1d_backward(const Conv1dArgs& a) {
   work.together = a.D % 8 == 0 && a.dx_stride % 8 == 0 &&
                   moves_together<8, bf16>(a.x_stride, a.x, a.dy, a.history, a.dx, a.dhistory);
   if (a.plan != nullptr) plan_packed_rows(a, kGap);
-  const bool plain =
-      work.together && a.plan == nullptr && a.history == nullptr && a.dhistory == nullptr;
-  if (a.K <= kTileSlots) {
-    plain ? launch<1, true>(a, work) : launch<1, false>(a, work);
-  } else {
-    plain ? launch<4, true>(a, work) : launch<4, false>(a, work);
-  }
+  with_matrix_instance(a, work.together && a.dhistory == nullptr,
+                       [&]<int kReach, Rows kRows>() { launch<kReach, kRows>(a, work); });
   launched("causal_conv1d_backward");
 }
 
