@@ -1,12 +1,8 @@
-// Selective scan, forward. Layout [B, T, channels]: consecutive lanes own consecutive channels.
+// Selective scan, forward, for any type and sizes. Layout [B, T, channels]: consecutive lanes own
+// consecutive channels.
 //
-// Time runs inside a thread, so nothing is exchanged between threads but B and C, which all 128
-// channels of a block read from shared memory as broadcast vectors of four. The activations of the
-// next chunk are on their way (cp.async) while the current one is computed; one barrier a chunk.
-//
-// Per token and channel: 4 elements (u, delta, z, y) and, when recording, a state of 4 N bytes every
-// kCudaScanChunk steps: 8 + 4.9 bytes in bf16 at N = 16, 0.28 ms for 65,536 x 1536 at 3 TB/s. One
-// exponential a state at 16 a clock and multiprocessor: 0.44 ms, the larger floor.
+// Time runs inside a thread, so nothing is exchanged between threads but B and C, which all channels of
+// a block read from shared memory as broadcast vectors of four, a chunk at a time.
 #include "cuda/selective_scan.cuh"
 
 namespace farsight::cuda {
@@ -27,12 +23,11 @@ __host__ __device__ constexpr int forward_bytes(bool gate) {
   return static_cast<int>(gate ? sizeof(Shared) : __builtin_offsetof(Shared, gate));
 }
 
-template <bool kVectors, class T, int kLanes>
+template <class T, int kLanes>
 __device__ inline void stage(const ScanArgs& a, const ScanThread<T, kLanes>& me,
                              ForwardShared<T, kLanes>& to, std::int64_t first, int count) {
   const auto rows = [&](T* here, const void* from, std::int64_t stride) {
-    stage_rows<T, kLanes, kVectors>(here, from, stride, first, count, me.first_channel,
-                                    me.channels);
+    stage_rows<T, kLanes>(here, from, stride, first, count, me.first_channel, me.channels);
   };
   rows(to.u, a.u, a.u_stride);
   rows(to.delta, a.delta, a.delta_stride);
@@ -43,14 +38,8 @@ __device__ inline void stage(const ScanArgs& a, const ScanThread<T, kLanes>& me,
   }
 }
 
-/// On a multiprocessor: as many as leave every thread its registers.
-template <int kLanes, bool kVectors>
-inline constexpr int kForwardBlocks = kLanes > 4 || !kVectors ? 3
-                                      : kLanes == 4           ? 4
-                                                              : 5;
-
-template <class T, int kLanes, bool kVectors>
-__global__ void __launch_bounds__(kScanThreads, kForwardBlocks<kLanes, kVectors>)
+template <class T, int kLanes>
+__global__ void __launch_bounds__(kScanThreads, 3)
     scan_forward(const __grid_constant__ ScanArgs a) {
   using Block = ScanBlock<T, kLanes>;
   using Shared = ForwardShared<T, kLanes>;
@@ -59,7 +48,9 @@ __global__ void __launch_bounds__(kScanThreads, kForwardBlocks<kLanes, kVectors>
   const auto buffer = [&](int chunk) -> Shared& {
     return *reinterpret_cast<Shared*>(reinterpret_cast<char*>(shared) + (chunk % 2 ? bytes : 0));
   };
-  const ScanThread<T, kLanes> me(a);
+  const int channel_blocks = static_cast<int>(gridDim.x / static_cast<unsigned>(a.batch));
+  const int block = static_cast<int>(blockIdx.x);
+  const ScanThread<T, kLanes> me(a, block / channel_blocks, block % channel_blocks);
   const std::int64_t row = me.b * a.T;
   const int T_steps = static_cast<int>(a.T), chunks = static_cast<int>(a.chunks);
   const auto steps_of = [&](int chunk) { return min(kSteps, T_steps - chunk * kSteps); };
@@ -71,7 +62,7 @@ __global__ void __launch_bounds__(kScanThreads, kForwardBlocks<kLanes, kVectors>
   T* y_to = static_cast<T*>(a.y) + row * a.channels + me.d;
   Selection<T, kLanes> ahead;
   if (chunks > 0) {
-    stage<kVectors>(a, me, buffer(0), row, steps_of(0));
+    stage<T, kLanes>(a, me, buffer(0), row, steps_of(0));
     ahead.load(a, row, steps_of(0));
   }
 
@@ -80,17 +71,16 @@ __global__ void __launch_bounds__(kScanThreads, kForwardBlocks<kLanes, kVectors>
     const int count = steps_of(chunk);
     Shared& now = buffer(chunk);
     ahead.store(a, first, count, now.selection);
-    await_copies();
     __syncthreads();  // the chunk is here, and nobody reads the other buffer any more
     if (chunk + 1 < chunks) {
-      stage<kVectors>(a, me, buffer(chunk + 1), first + kSteps, steps_of(chunk + 1));
+      stage<T, kLanes>(a, me, buffer(chunk + 1), first + kSteps, steps_of(chunk + 1));
       ahead.load(a, first + kSteps, steps_of(chunk + 1));
     }
-    if (a.checkpoints != nullptr) me.store_checkpoint(a, chunk, h);
+    me.store_checkpoint(a, chunk, h);
 
 #pragma unroll 1  // more blocks gain more than two steps at once
     for (int i = 0; i < count; i++) {
-      const int at = i * Block::kRow + me.column;
+      const int at = i * Block::kChannels + me.column;
       const float u = to_float(now.u[at]);
       float p = to_float(now.delta[at]);
       if (a.gate != nullptr) p *= to_float(now.gate[at]);
@@ -118,12 +108,12 @@ __global__ void __launch_bounds__(kScanThreads, kForwardBlocks<kLanes, kVectors>
 void selective_scan_forward(const ScanArgs& a) {
   if (a.batch == 0 || a.channels == 0) return;
   if (scan_on_tensor_cores(a)) return scan_forward_on_tensor_cores(a);
-  with_scan_instance(a, "selective_scan_forward", [&]<class T, int kLanes, bool kVectors>() {
+  with_scan_instance(a, "selective_scan_forward", [&]<class T, int kLanes>() {
     const int bytes = 2 * forward_bytes<T, kLanes>(a.gate != nullptr);
-    cudaFuncSetAttribute(scan_forward<T, kLanes, kVectors>,
-                         cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-    scan_forward<T, kLanes, kVectors>
-        <<<static_cast<unsigned>(a.batch * a.groups), kScanThreads, bytes, stream()>>>(a);
+    const auto blocks = a.batch * blocks_for(a.channels, ScanBlock<T, kLanes>::kChannels);
+    cudaFuncSetAttribute(scan_forward<T, kLanes>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                         bytes);
+    scan_forward<T, kLanes><<<static_cast<unsigned>(blocks), kScanThreads, bytes, stream()>>>(a);
     launched("selective_scan_forward");
   });
 }

@@ -1,5 +1,5 @@
-// What the forward and the backward of the scan share: who owns which state, how a chunk of time
-// comes into shared memory, and dt = softplus(p).
+// The scan for any type and sizes: who owns which state, how a chunk of time comes into shared memory,
+// and dt = softplus(p). What training uses runs on tensor cores instead (selective_scan_matrix.cuh).
 //
 // A block of 128 threads walks one sequence. A thread owns 16 states of one channel and keeps them,
 // and their A, in registers; kLanes threads of the same warp share a channel when N > 16. States
@@ -22,10 +22,7 @@ struct ScanBlock {
   static constexpr int kWarpChannels = 32 / kLanes;
   static constexpr int kChannels = kScanThreads / kLanes;
   static constexpr int kN = kScanStates * kLanes;
-  // Rows of staged activations are 16 bytes longer than they need to be, so that eight of them,
-  // read at the same channels, lie in different banks.
-  static constexpr int kRow = kChannels + kVector<T>;
-  static constexpr int kStaged = kSteps * kRow;  // elements of a staged activation
+  static constexpr int kStaged = kSteps * kChannels;  // elements of a staged activation
   static constexpr int kSelection = kSteps * 2 * kN;
 };
 
@@ -34,20 +31,19 @@ template <class T, int kLanes>
 struct ScanThread {
   using Block = ScanBlock<T, kLanes>;
   int warp, lane, part, column, n;  // column: the channel in the block; n: the first state
-  int b, group, first_channel, d;
+  int b, first_channel, d;
   bool valid;  // d is a channel
   int states;  // that exist
   int N, channels;
 
-  __device__ explicit ScanThread(const ScanArgs& a) {
+  __device__ ScanThread(const ScanArgs& a, int sequence, int channel_block) {
     warp = static_cast<int>(threadIdx.x) / 32;
     lane = static_cast<int>(threadIdx.x) % 32;
     part = lane / Block::kWarpChannels;
     column = warp * Block::kWarpChannels + lane % Block::kWarpChannels;
     n = part * kScanStates;
-    b = static_cast<int>(blockIdx.x / static_cast<unsigned>(a.groups));
-    group = static_cast<int>(blockIdx.x % static_cast<unsigned>(a.groups));
-    first_channel = group * Block::kChannels;
+    b = sequence;
+    first_channel = channel_block * Block::kChannels;
     d = first_channel + column;
     N = static_cast<int>(a.N);
     channels = static_cast<int>(a.channels);
@@ -84,20 +80,14 @@ struct ScanThread {
       if (j < states) put(static_cast<float*>(to) + state_at() + j, h[j], add);
     }
   }
-  /// The state before a chunk is stored [batch, chunks, N, channels].
+  /// The state before a chunk but the first is stored [batch, chunks - 1, N, channels].
   __device__ T* checkpoint(const ScanArgs& a, int chunk) const {
-    const std::int64_t row = (std::int64_t(b) * a.chunks + chunk) * N + n;
+    const std::int64_t row = (b * (a.chunks - 1) + chunk - 1) * N + n;
     return static_cast<T*>(a.checkpoints) + row * channels + d;
   }
   __device__ void load_checkpoint(const ScanArgs& a, int chunk, float (&h)[kScanStates]) const {
+    if (chunk == 0) return load_state(a.initial_state, h);
     const T* from = checkpoint(a, chunk);
-    if (states >= kScanStates) {  // without a test each
-#pragma unroll
-      for (int j = 0; j < kScanStates; j++) {
-        h[j] = to_float(from[std::int64_t(j) * channels]);
-      }
-      return;
-    }
 #pragma unroll
     for (int j = 0; j < kScanStates; j++) {
       h[j] = j < states ? to_float(from[std::int64_t(j) * channels]) : 0.0f;
@@ -105,14 +95,8 @@ struct ScanThread {
   }
   __device__ void store_checkpoint(const ScanArgs& a, int chunk,
                                    const float (&h)[kScanStates]) const {
+    if (a.checkpoints == nullptr || chunk == 0) return;
     T* to = checkpoint(a, chunk);
-    if (states >= kScanStates) {
-#pragma unroll
-      for (int j = 0; j < kScanStates; j++) {
-        to[std::int64_t(j) * channels] = from_float<T>(h[j]);
-      }
-      return;
-    }
 #pragma unroll
     for (int j = 0; j < kScanStates; j++) {
       if (j < states) to[std::int64_t(j) * channels] = from_float<T>(h[j]);
@@ -130,50 +114,17 @@ struct ScanThread {
 
 // ---- a chunk into shared memory ------------------------------------------------------------------
 
-/// 16 bytes from global to shared memory in the background, zeros if not `valid`.
-__device__ inline void copy_16(void* to, const void* from, bool valid) {
-  const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to));
-  const int bytes = valid ? 16 : 0;
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from), "r"(bytes)
-               : "memory");
-}
-/// Waits for this thread's copies; a barrier must follow.
-__device__ inline void await_copies() {
-  asm volatile("cp.async.wait_all;" ::: "memory");
-}
-
-/// Whether kernels for aligned rows are built: for what training uses.
-template <class T, int kLanes>
-inline constexpr bool kHasVectors = sizeof(T) == 2 && kLanes <= 4;
-
 /// Rows [first, first + count) of the block's channels; zeros for channels that do not exist and
-/// for an absent tensor. kVectors: every row begins at a multiple of 16 bytes.
-template <class T, int kLanes, bool kVectors>
+/// for an absent tensor.
+template <class T, int kLanes>
 __device__ inline void stage_rows(T* to, const void* from, std::int64_t stride, std::int64_t first,
                                   int count, int first_channel, int channels) {
   using Block = ScanBlock<T, kLanes>;
   const int left = min(channels - first_channel, Block::kChannels);
-  const int step = static_cast<int>(stride);
   const T* rows = static_cast<const T*>(from) + first * stride + first_channel;
-  const int thread = static_cast<int>(threadIdx.x);
-  if constexpr (kVectors) {
-    constexpr int kAcross = Block::kChannels / kVector<T>, kAtOnce = kScanThreads / kAcross;
-    const int row = thread / kAcross, x = thread % kAcross * kVector<T>;
-    const bool inside = from != nullptr && x < left;
-    rows += std::int64_t(row) * step + x;
-    to += row * Block::kRow + x;
-#pragma unroll
-    for (int i = 0; i < kSteps; i += kAtOnce) {
-      if (row + i < count) {
-        copy_16(to + i * Block::kRow, inside ? rows + std::int64_t(i) * step : from, inside);
-      }
-    }
-  } else {
-    for (int i = thread; i < count * Block::kChannels; i += kScanThreads) {
-      const int row = i / Block::kChannels, x = i % Block::kChannels;
-      to[row * Block::kRow + x] =
-          from != nullptr && x < left ? rows[std::int64_t(row) * step + x] : from_float<T>(0.0f);
-    }
+  for (int i = static_cast<int>(threadIdx.x); i < count * Block::kChannels; i += kScanThreads) {
+    const int row = i / Block::kChannels, x = i % Block::kChannels;
+    to[i] = from != nullptr && x < left ? rows[row * stride + x] : from_float<T>(0.0f);
   }
 }
 
@@ -283,40 +234,28 @@ void scan_forward_on_tensor_cores(const ScanArgs& a);
 /// False, and nothing is launched, if the gradients' layout does not suit it either.
 bool scan_backward_on_tensor_cores(const ScanArgs& a);
 
-inline bool starts_at_16_bytes(const void* p, std::int64_t stride, DType type) {
-  return reinterpret_cast<std::uintptr_t>(p) % 16 == 0 && stride * size_of(type) % 16 == 0;
-}
-/// All activations that a block stages can be copied 16 bytes at a time.
-inline bool scan_vectors(const ScanArgs& a) {
-  return a.channels * size_of(a.type) % 16 == 0 && starts_at_16_bytes(a.u, a.u_stride, a.type) &&
-         starts_at_16_bytes(a.delta, a.delta_stride, a.type) &&
-         starts_at_16_bytes(a.gate, a.gate_stride, a.type) &&
-         starts_at_16_bytes(a.z, a.z_stride, a.type) &&
-         starts_at_16_bytes(a.dy, a.channels, a.type);
+/// The backward sums dB and dC over groups of channels, dA, dD and dbias over shares of the batch. A
+/// block has one of both: this many times the channels that it can own, one after the other.
+inline int passes_of(const ScanArgs& a, std::int64_t block_channels) {
+  return blocks_for(blocks_for(a.channels, a.groups), block_channels);
 }
 
-/// Calls f.template operator()<T, kLanes, kVectors>() with 16 kLanes >= N.
+/// Calls f.template operator()<T, kLanes>() with 16 kLanes >= N.
 template <class F>
 void with_scan_instance(const ScanArgs& a, const char* kernel, F f) {
   with_device_type(a.type, kernel, [&]<class T>() {
-    const auto call = [&]<int kLanes>() {
-      if constexpr (kHasVectors<T, kLanes>) {
-        if (scan_vectors(a)) return f.template operator()<T, kLanes, true>();
-      }
-      f.template operator()<T, kLanes, false>();
-    };
     if (a.N <= 16) {
-      call.template operator()<1>();
+      f.template operator()<T, 1>();
     } else if (a.N <= 32) {
-      call.template operator()<2>();
+      f.template operator()<T, 2>();
     } else if (a.N <= 64) {
-      call.template operator()<4>();
+      f.template operator()<T, 4>();
     } else if (a.N <= 128) {
-      call.template operator()<8>();
+      f.template operator()<T, 8>();
     } else if (a.N <= 256) {
-      call.template operator()<16>();
+      f.template operator()<T, 16>();
     } else if (a.N <= 512) {
-      call.template operator()<32>();
+      f.template operator()<T, 32>();
     } else {
       unsupported(kernel, "N above 512");
     }

@@ -1,18 +1,14 @@
-// Selective scan, backward. Blocks, threads and layout as in the forward; chunks from last to first.
-//
-// A chunk of kSteps steps takes four sweeps over shared memory:
+// Selective scan, backward, for any type and sizes; and, for all, the last sums. Blocks, threads and
+// layout as in the forward; chunks from last to first. A chunk of kSteps steps takes four sweeps over
+// shared memory:
 //   rebuild  from the checkpoint: h after every step is kept (in the activations' type), y is made
 //            again and dz is stored
 //   dC       sum over the channels of dy[t] h[t]
 //   reverse  lambda = C dy + a[t+1] lambda[t+1]; dA, dD, dbias stay in registers; du, ddelta and
 //            dgate are stored; lambda[t] takes the place of h[t]
 //   dB       sum over the channels of (dt u)[t] lambda[t]
-// How the two sums are formed: selective_scan_sums.cuh.
-// Nothing is added atomically: a block stores its channels' dB and dC, a sequence its dA, dD and
-// dbias, and two small kernels sum those in order.
-//
-// Per token and channel: 7 elements (u, delta, z, dy, du, ddelta, dz) and the checkpoints: 14 + 4.9
-// bytes in bf16 at N = 16, 0.63 ms for 65,536 x 1536 at 3 TB/s. Two exponentials a state: 0.87 ms.
+// Nothing is added atomically: a block stores its group's dB and dC and its share's dA, dD and dbias,
+// and two small kernels sum those in order.
 #include "cuda/selective_scan_sums.cuh"
 
 namespace farsight::cuda {
@@ -38,194 +34,167 @@ struct Output {
   }
 };
 
-template <class T, int kLanes, bool kVectors>
-__global__ void __launch_bounds__(kScanThreads, kVectors ? 3 : 1)
-    scan_backward(const __grid_constant__ ScanArgs a) {
+template <class T, int kLanes>
+__global__ void __launch_bounds__(kScanThreads, 1)
+    scan_backward(const __grid_constant__ ScanArgs a, int passes) {
   using Block = ScanBlock<T, kLanes>;
   using Shared = BackwardShared<T, kLanes>;
   extern __shared__ uint4 memory[];
   Shared& shared = *reinterpret_cast<Shared*>(memory);
-  const ScanThread<T, kLanes> me(a);
-  const bool stores = me.valid && me.part == 0;  // one lane of a channel
-  T(*const states)[32 * kScanStates] = shared.states[me.warp];
-  const int warp_column = me.warp * Block::kWarpChannels;
+  const int groups = static_cast<int>(a.groups), share = static_cast<int>(blockIdx.x) / groups;
+  const int group = static_cast<int>(blockIdx.x) % groups;
 
-  float decay[kScanStates], adjoint[kScanStates], dA[kScanStates] = {};
-  me.load_decay(a, decay);
-  me.load_state(a.dlast_state, adjoint);
-  const float D = me.parameter(a.D), bias = me.parameter(a.bias);
-  float dD = 0, dbias = 0;
+  for (int pass = 0; pass < passes; pass++) {
+    const int channel_block = group * passes + pass;
+    if (channel_block * Block::kChannels >= a.channels) break;
+    ScanThread<T, kLanes> me(a, 0, channel_block);
+    const bool stores = me.valid && me.part == 0;  // one lane of a channel
+    T(*const states)[32 * kScanStates] = shared.states[me.warp];
+    float decay[kScanStates], adjoint[kScanStates], dA[kScanStates] = {};
+    me.load_decay(a, decay);
+    const float D = me.parameter(a.D), bias = me.parameter(a.bias);
+    float dD = 0, dbias = 0;
 
-  for (int chunk = static_cast<int>(a.chunks) - 1; chunk >= 0; chunk--) {
-    const std::int64_t first = me.b * a.T + chunk * kSteps;
-    const int count = min(kSteps, static_cast<int>(a.T) - chunk * kSteps);
-    float* const partial =
-        static_cast<float*>(a.partial_bc) + (me.group * a.batch * a.T + first) * 2 * a.N;
-    const auto rows = [&](T* to, const void* from, std::int64_t stride) {
-      stage_rows<T, kLanes, kVectors>(to, from, stride, first, count, me.first_channel,
-                                      me.channels);
-    };
-    rows(shared.u, a.u, a.u_stride);
-    rows(shared.delta, a.delta, a.delta_stride);
-    if (a.z != nullptr) rows(shared.z, a.z, a.z_stride);
-    rows(shared.dy, a.dy, a.channels);
-    if (a.gate != nullptr) rows(shared.gate, a.gate, a.gate_stride);
-    if (a.position != nullptr && static_cast<int>(threadIdx.x) < count) {
-      shared.position[threadIdx.x] = a.position[first + threadIdx.x];
-    }
-    Selection<T, kLanes> selection;
-    selection.load(a, first, count);
-    float h[kScanStates];
-    me.load_checkpoint(a, chunk, h);
-    uint4 start[kPieces<T>];  // the same, as it will be kept
+    const int last_b = static_cast<int>(a.batch * (share + 1) / a.shares);
+    for (me.b = static_cast<int>(a.batch * share / a.shares); me.b < last_b; me.b++) {
+      me.load_state(a.dlast_state, adjoint);
+      for (int chunk = static_cast<int>(a.chunks) - 1; chunk >= 0; chunk--) {
+        const std::int64_t first = me.b * a.T + chunk * kSteps;
+        const int count = min(kSteps, static_cast<int>(a.T) - chunk * kSteps);
+        float* const partial =
+            static_cast<float*>(a.partial_bc) + (group * a.batch * a.T + first) * 2 * a.N;
+        const auto rows = [&](T* to, const void* from, std::int64_t stride) {
+          stage_rows<T, kLanes>(to, from, stride, first, count, me.first_channel, me.channels);
+        };
+        rows(shared.u, a.u, a.u_stride);
+        rows(shared.delta, a.delta, a.delta_stride);
+        if (a.z != nullptr) rows(shared.z, a.z, a.z_stride);
+        rows(shared.dy, a.dy, a.channels);
+        if (a.gate != nullptr) rows(shared.gate, a.gate, a.gate_stride);
+        if (a.position != nullptr && static_cast<int>(threadIdx.x) < count) {
+          shared.position[threadIdx.x] = a.position[first + threadIdx.x];
+        }
+        Selection<T, kLanes> selection;
+        selection.load(a, first, count);
+        float h[kScanStates];
+        me.load_checkpoint(a, chunk, h);
+        uint4 start[kPieces<T>];  // the same, as it will be kept
 #pragma unroll
-    for (int piece = 0; piece < kPieces<T>; piece++) {
-      keep(reinterpret_cast<T*>(start + piece), h + piece * kVector<T>);
-    }
-    selection.store(a, first, count, shared.selection);
-    const auto output = [&](void* p, std::int64_t stride, bool add) {
-      return Output<T>(p, stride, first, me.d, stores, add);
-    };
-    const Output<T> du = output(a.du, a.du_stride, a.du_add);
-    const Output<T> ddelta = output(a.ddelta, a.ddelta_stride, a.ddelta_add);
-    const Output<T> dgate = output(a.dgate, a.dgate_stride, a.dgate_add);
-    const Output<T> dz = output(a.dz, a.dz_stride, a.dz_add);
-    const auto starts = [&](int i) { return a.position != nullptr && shared.position[i] == 0; };
-    await_copies();
-    __syncthreads();
+        for (int piece = 0; piece < kPieces<T>; piece++) {
+          keep(reinterpret_cast<T*>(start + piece), h + piece * kVector<T>);
+        }
+        selection.store(a, first, count, shared.selection);
+        const auto output = [&](void* p, std::int64_t stride, bool add) {
+          return Output<T>(p, stride, first, me.d, stores, add);
+        };
+        const Output<T> du = output(a.du, a.du_stride, a.du_add);
+        const Output<T> ddelta = output(a.ddelta, a.ddelta_stride, a.ddelta_add);
+        const Output<T> dgate = output(a.dgate, a.dgate_stride, a.dgate_add);
+        const Output<T> dz = output(a.dz, a.dz_stride, a.dz_add);
+        const auto starts = [&](int i) { return a.position != nullptr && shared.position[i] == 0; };
+        __syncthreads();
 
-    for (int i = 0; i < count; i++) {  // rebuild
-      const int at = i * Block::kRow + me.column;
-      const float u = to_float(shared.u[at]);
-      float p = to_float(shared.delta[at]);
-      if (a.gate != nullptr) p *= to_float(shared.gate[at]);
-      const float dt = scan_softplus(p + bias);
-      const float input = dt * u;
-      shared.dt[i][threadIdx.x] = dt;
-      const float time = starts(i) ? kLongTime : dt;
-      const float4* B =
-          reinterpret_cast<const float4*>(shared.selection + i * 2 * Block::kN + me.n);
-      const float4* C = B + Block::kN / 4;
-      float y = advance(h, decay, time, input, B, C);
-      keep_states(states[i], me.lane, h);
-      const float dout = to_float(shared.dy[at]);
-      float dy = dout;
-      if (a.z != nullptr) {
-        y = fmaf(D, u, me.sum_states(y));
-        const float z = to_float(shared.z[at]), s = scan_sigmoid(z);
-        dy *= z * s;
-        dz(i, dout * y * s * fmaf(z, 1.0f - s, 1.0f));
-      }
-      if constexpr (kLanes > 1) __syncwarp();  // the channel's lanes have read dy and z
-      if (me.part == 0) {
-        shared.dy[at] = from_float<T>(dy);
-        shared.z[at] = from_float<T>(input);
-      }
-    }
-
-    WarpSums<kLanes> sums_C, sums_B;
-    if constexpr (kOnTensorCores<T, kLanes>) {
-      __syncwarp();
-      sum_warp<false>(sums_C, states, shared.dy + warp_column, count);
-      __syncwarp();
-    } else {
-      __syncthreads();
-      sum_block<false>(a, partial + a.N, shared, shared.dy, count);
-      __syncthreads();
-    }
-
-    T* const last = states[count - 1];
-#pragma unroll
-    for (int piece = 0; piece < kPieces<T>; piece++) {
-      *reinterpret_cast<uint4*>(piece_of(last, me.lane, piece)) = start[piece];
-    }
-    for (int i = count - 1; i >= 0; i--) {  // reverse
-      const int at = i * Block::kRow + me.column;
-      const float dy = to_float(shared.dy[at]), dt = shared.dt[i][threadIdx.x];
-      const float time = starts(i) ? kLongTime : dt;
-      const float4* B =
-          reinterpret_cast<const float4*>(shared.selection + i * 2 * Block::kN + me.n);
-      const float4* C = B + Block::kN / 4;
-      T* const before_step = states[slot_before(i, count)];
-      float from_input = 0, from_decay = 0;  // sums over n of lambda B, decay e
-#pragma unroll
-      for (int piece = 0; piece < kPieces<T>; piece++) {
-        constexpr int kEach = kVector<T>;
-        float before[kEach], lambda[kEach];  // before: h before this step
-        T* const here = piece_of(before_step, me.lane, piece);
-        load_vector(here, before);
-#pragma unroll
-        for (int j = 0; j < kEach; j += 4) {
-          const float4 b4 = B[(piece * kEach + j) / 4], c4 = C[(piece * kEach + j) / 4];
-          const float b[4] = {b4.x, b4.y, b4.z, b4.w}, c[4] = {c4.x, c4.y, c4.z, c4.w};
-#pragma unroll
-          for (int k = 0; k < 4; k++) {
-            const int n = piece * kEach + j + k;
-            lambda[j + k] = fmaf(dy, c[k], adjoint[n]);
-            adjoint[n] = exp2_approx(time * decay[n]) * lambda[j + k];
-            const float e = adjoint[n] * before[j + k];
-            dA[n] = fmaf(dt, e, dA[n]);
-            from_input = fmaf(lambda[j + k], b[k], from_input);
-            from_decay = fmaf(decay[n], e, from_decay);
+        for (int i = 0; i < count; i++) {  // rebuild
+          const int at = i * Block::kChannels + me.column;
+          const float u = to_float(shared.u[at]);
+          float p = to_float(shared.delta[at]);
+          if (a.gate != nullptr) p *= to_float(shared.gate[at]);
+          const float dt = scan_softplus(p + bias);
+          const float input = dt * u;
+          shared.dt[i][threadIdx.x] = dt;
+          const float time = starts(i) ? kLongTime : dt;
+          const float4* B =
+              reinterpret_cast<const float4*>(shared.selection + i * 2 * Block::kN + me.n);
+          const float4* C = B + Block::kN / 4;
+          float y = advance(h, decay, time, input, B, C);
+          keep_states(states[i], me.lane, h);
+          const float dout = to_float(shared.dy[at]);
+          float dy = dout;
+          if (a.z != nullptr) {
+            y = fmaf(D, u, me.sum_states(y));
+            const float z = to_float(shared.z[at]), s = scan_sigmoid(z);
+            dy *= z * s;
+            dz(i, dout * y * s * fmaf(z, 1.0f - s, 1.0f));
+          }
+          if constexpr (kLanes > 1) __syncwarp();  // the channel's lanes have read dy and z
+          if (me.part == 0) {
+            shared.dy[at] = from_float<T>(dy);
+            shared.z[at] = from_float<T>(input);
           }
         }
-        keep(here, lambda);
-      }
-      from_input = me.sum_states(from_input);
-      from_decay = me.sum_states(from_decay);
-      const float u = to_float(shared.u[at]), delta = to_float(shared.delta[at]);
-      const float gate = a.gate != nullptr ? to_float(shared.gate[at]) : 1.0f;
-      const float p = fmaf(delta, gate, bias);
-      // from_decay is in units of log2: decay = A log2(e).
-      const float ddt = fmaf(u, from_input, from_decay * (1.0f / kLog2E));
-      const float dp = p > 20.0f ? ddt : ddt * scan_sigmoid(p);
-      dD = fmaf(dy, u, dD);
-      dbias += dp;
-      du(i, fmaf(D, dy, dt * from_input));
-      ddelta(i, dp * gate);
-      dgate(i, dp * delta);
-    }
 
-    if constexpr (kOnTensorCores<T, kLanes>) {
-      using Layout = SumsLayout<kLanes>;
-      constexpr int kSums = 16 * Layout::kStride;
-      static_assert(2 * kSums * sizeof(float) <= sizeof(shared.states[0]));
-      __syncwarp();
-      sum_warp<true>(sums_B, states, shared.z + warp_column, count);
-      __syncwarp();  // the warp's states are free: its sums go there
-      float* const mine = reinterpret_cast<float*>(states);
-      spill_sums<kLanes>(mine, sums_B);
-      spill_sums<kLanes>(mine + kSums, sums_C);
-      __syncthreads();
-      constexpr int kAcross = 2 * Block::kN, kAtOnce = kScanThreads / kAcross;
-      const int x = static_cast<int>(threadIdx.x) % kAcross, n = x % Block::kN;
-      const int which = x / Block::kN;  // dB, dC
-      for (int t = static_cast<int>(threadIdx.x) / kAcross; t < count && n < me.N; t += kAtOnce) {
-        float sum = 0;
+        __syncthreads();
+        sum_channels<false>(a, partial + a.N, shared, shared.dy, count, pass > 0);
+        __syncthreads();
+
+        T* const last = states[count - 1];
 #pragma unroll
-        for (int warp = 0; warp < kScanThreads / 32; warp++) {
-          sum += reinterpret_cast<const float*>(
-              shared.states[warp])[which * kSums + t * Layout::kStride + n];
+        for (int piece = 0; piece < kPieces<T>; piece++) {
+          *reinterpret_cast<uint4*>(piece_of(last, me.lane, piece)) = start[piece];
         }
-        partial[(2 * t + which) * me.N + n] = sum;
-      }
-    } else {
-      __syncthreads();
-      sum_block<true>(a, partial, shared, shared.z, count);
-    }
-    __syncthreads();  // the next chunk may overwrite everything
-  }
-
-  me.store_state(a.dinitial, adjoint, a.dinitial_add);
-  float* const partial =
-      static_cast<float*>(a.partial_param) + me.b * (a.N + 2) * a.channels + me.d;
+        for (int i = count - 1; i >= 0; i--) {  // reverse
+          const int at = i * Block::kChannels + me.column;
+          const float dy = to_float(shared.dy[at]), dt = shared.dt[i][threadIdx.x];
+          const float time = starts(i) ? kLongTime : dt;
+          const float4* B =
+              reinterpret_cast<const float4*>(shared.selection + i * 2 * Block::kN + me.n);
+          const float4* C = B + Block::kN / 4;
+          T* const before_step = states[slot_before(i, count)];
+          float from_input = 0, from_decay = 0;  // sums over n of lambda B, decay e
 #pragma unroll
-  for (int j = 0; j < kScanStates; j++) {
-    if (j < me.states) partial[(me.n + j) * a.channels] = dA[j];
-  }
-  if (stores) {
-    partial[a.N * a.channels] = dD;
-    partial[(a.N + 1) * a.channels] = dbias;
+          for (int piece = 0; piece < kPieces<T>; piece++) {
+            constexpr int kEach = kVector<T>;
+            float before[kEach], lambda[kEach];  // before: h before this step
+            T* const here = piece_of(before_step, me.lane, piece);
+            load_vector(here, before);
+#pragma unroll
+            for (int j = 0; j < kEach; j += 4) {
+              const float4 b4 = B[(piece * kEach + j) / 4], c4 = C[(piece * kEach + j) / 4];
+              const float b[4] = {b4.x, b4.y, b4.z, b4.w}, c[4] = {c4.x, c4.y, c4.z, c4.w};
+#pragma unroll
+              for (int k = 0; k < 4; k++) {
+                const int n = piece * kEach + j + k;
+                lambda[j + k] = fmaf(dy, c[k], adjoint[n]);
+                adjoint[n] = exp2_approx(time * decay[n]) * lambda[j + k];
+                const float e = adjoint[n] * before[j + k];
+                dA[n] = fmaf(dt, e, dA[n]);
+                from_input = fmaf(lambda[j + k], b[k], from_input);
+                from_decay = fmaf(decay[n], e, from_decay);
+              }
+            }
+            keep(here, lambda);
+          }
+          from_input = me.sum_states(from_input);
+          from_decay = me.sum_states(from_decay);
+          const float u = to_float(shared.u[at]), delta = to_float(shared.delta[at]);
+          const float gate = a.gate != nullptr ? to_float(shared.gate[at]) : 1.0f;
+          const float p = fmaf(delta, gate, bias);
+          // from_decay is in units of log2: decay = A log2(e).
+          const float ddt = fmaf(u, from_input, from_decay * (1.0f / kLog2E));
+          const float dp = p > 20.0f ? ddt : ddt * scan_sigmoid(p);
+          dD = fmaf(dy, u, dD);
+          dbias += dp;
+          du(i, fmaf(D, dy, dt * from_input));
+          ddelta(i, dp * gate);
+          dgate(i, dp * delta);
+        }
+
+        __syncthreads();
+        sum_channels<true>(a, partial, shared, shared.z, count, pass > 0);
+        __syncthreads();  // the next chunk may overwrite everything
+      }
+      me.store_state(a.dinitial, adjoint, a.dinitial_add);
+    }
+    float* const partial =
+        static_cast<float*>(a.partial_param) + share * (a.N + 2) * a.channels + me.d;
+#pragma unroll
+    for (int j = 0; j < kScanStates; j++) {
+      if (j < me.states) partial[(me.n + j) * a.channels] = dA[j];
+    }
+    if (stores) {
+      partial[a.N * a.channels] = dD;
+      partial[(a.N + 1) * a.channels] = dbias;
+    }
   }
 }
 
@@ -251,9 +220,9 @@ __global__ void __launch_bounds__(256) sum_groups(const __grid_constant__ ScanAr
   }
 }
 
-/// dA_log = dA A, dD and dbias: a block sums one quantity of 32 channels, eight runs of sequences
-/// side by side.
-__global__ void __launch_bounds__(256) sum_sequences(const __grid_constant__ ScanArgs a) {
+/// dA_log = dA A, dD and dbias: a block sums one quantity of 32 channels, eight runs of shares side by
+/// side.
+__global__ void __launch_bounds__(256) sum_shares(const __grid_constant__ ScanArgs a) {
   __shared__ float runs[8][32];
   const std::int64_t d = std::int64_t(blockIdx.x) * 32 + threadIdx.x, n = blockIdx.y;
   void* const out = n < a.N ? a.dA_log : n == a.N ? a.dD : a.dbias;
@@ -262,8 +231,8 @@ __global__ void __launch_bounds__(256) sum_sequences(const __grid_constant__ Sca
   if (d < a.channels) {
     const float* from = static_cast<const float*>(a.partial_param) + n * a.channels + d;
 #pragma unroll 4
-    for (std::int64_t b = threadIdx.y; b < a.batch; b += 8) {
-      sum += from[b * (a.N + 2) * a.channels];
+    for (std::int64_t share = threadIdx.y; share < a.shares; share += 8) {
+      sum += from[share * (a.N + 2) * a.channels];
     }
   }
   runs[threadIdx.y][threadIdx.x] = sum;
@@ -288,14 +257,15 @@ void selective_scan_backward(const ScanArgs& a) {
   if (a.batch == 0 || a.channels == 0) return;
   const dim3 threads(32, 8);
   if (!scan_backward_on_tensor_cores(a)) {
-    with_scan_instance(a, "selective_scan_backward", [&]<class T, int kLanes, bool kVectors>() {
+    with_scan_instance(a, "selective_scan_backward", [&]<class T, int kLanes>() {
       using Shared = BackwardShared<T, kLanes>;
       const auto bytes =
           static_cast<int>(a.gate != nullptr ? sizeof(Shared) : __builtin_offsetof(Shared, gate));
-      cudaFuncSetAttribute(scan_backward<T, kLanes, kVectors>,
-                           cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-      scan_backward<T, kLanes, kVectors>
-          <<<static_cast<unsigned>(a.batch * a.groups), kScanThreads, bytes, stream()>>>(a);
+      cudaFuncSetAttribute(scan_backward<T, kLanes>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                           bytes);
+      scan_backward<T, kLanes>
+          <<<static_cast<unsigned>(a.shares * a.groups), kScanThreads, bytes, stream()>>>(
+              a, passes_of(a, ScanBlock<T, kLanes>::kChannels));
       launched("selective_scan_backward");
     });
   }
@@ -308,7 +278,7 @@ void selective_scan_backward(const ScanArgs& a) {
   }
   const dim3 columns(static_cast<unsigned>(blocks_for(a.channels, 32)),
                      static_cast<unsigned>(a.N + 2));
-  sum_sequences<<<columns, threads, 0, stream()>>>(a);
+  sum_shares<<<columns, threads, 0, stream()>>>(a);
   launched("selective_scan_backward, dA, dD and dbias");
 }
 

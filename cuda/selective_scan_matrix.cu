@@ -31,7 +31,9 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
   using Shared = ForwardShared<kParts>;
   constexpr int kRound = Shared::kRound;
   __shared__ Shared sets[TilePlace<kParts>::kSets];
-  const TilePlace<kParts> me(a);
+  const int channel_blocks = static_cast<int>(gridDim.x / static_cast<unsigned>(a.batch));
+  const int block = static_cast<int>(blockIdx.x);
+  const TilePlace<kParts> me(a, block / channel_blocks, block % channel_blocks);
   Shared& shared = sets[me.set];
   const int row = me.row, pair = me.pair;
   const int T = static_cast<int>(a.T), N = static_cast<int>(a.N);
@@ -130,9 +132,7 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
 #pragma unroll 1           // registers
       for (int s = 0; s < kBlockSteps / kGroupSteps; s++) {
         if (until_checkpoint == 0) {
-          if (a.checkpoints != nullptr && t + kGroupSteps * s < T) {
-            store_checkpoint(a, me, chunk, h);
-          }
+          if (t + kGroupSteps * s < T) store_checkpoint(a, me, chunk, h);
           chunk++;
           until_checkpoint = kSteps;
         }
@@ -222,7 +222,8 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
 template <int kParts>
 void launch(const ScanArgs& a) {
   const auto start = [&](auto kernel) {
-    kernel<<<static_cast<unsigned>(a.batch * a.groups), kForwardThreads, 0, stream()>>>(a);
+    const auto blocks = a.batch * blocks_for(a.channels, TilePlace<kParts>::kSets * kTileChannels);
+    kernel<<<static_cast<unsigned>(blocks), kForwardThreads, 0, stream()>>>(a);
   };
   start(a.gate != nullptr ? scan_forward_matrix<kParts, true> : scan_forward_matrix<kParts, false>);
 }

@@ -30,25 +30,24 @@ struct TilePlace {
   static constexpr int kSets = kTileWarps / kParts;  // of 32 channels, in a block
   int warp, lane, row, pair;
   int part, set;  // of the states, of the channels
-  int b, group;   // the sequence, the block's channels
+  int b;          // the sequence
   int d, n;       // the first of four channels, the first state of the part
   bool valid;     // d is as it should be; beyond the last channel, lanes repeat the last four
   bool whole;     // so it is for all lanes
 
-  __device__ explicit TilePlace(const ScanArgs& a) {
+  __device__ TilePlace(const ScanArgs& a, int sequence, int channel_block) {
     warp = static_cast<int>(threadIdx.x) / 32;
     lane = static_cast<int>(threadIdx.x) % 32;
     row = lane / 4;
     pair = lane % 4;
     part = warp % kParts;
     set = warp / kParts;
-    b = static_cast<int>(blockIdx.x / static_cast<unsigned>(a.groups));
-    group = static_cast<int>(blockIdx.x % static_cast<unsigned>(a.groups));
-    const int channel = (group * kSets + set) * kTileChannels + 4 * row;
+    b = sequence;
+    const int channel = (channel_block * kSets + set) * kTileChannels + 4 * row;
     d = min(channel, static_cast<int>(a.channels) - 4);
     n = part * kScanStates;
     valid = d == channel;
-    whole = (group * kSets + set + 1) * kTileChannels <= static_cast<int>(a.channels);
+    whole = (channel_block * kSets + set + 1) * kTileChannels <= static_cast<int>(a.channels);
   }
   /// Waits for the warps that share the channels.
   __device__ void meet() const {
@@ -169,17 +168,18 @@ struct Rows {
   }
 };
 
-/// The state before a chunk is stored [batch, chunks, N, channels]: a lane's first.
+/// The state before a chunk but the first is stored [batch, chunks - 1, N, channels]: a lane's first.
 template <int kParts>
 __device__ inline unsigned checkpoint(const ScanArgs& a, const TilePlace<kParts>& me, int chunk) {
-  const unsigned row = (unsigned(me.b) * unsigned(a.chunks) + unsigned(chunk)) * unsigned(a.N) +
-                       unsigned(me.n + 2 * me.pair);
+  const unsigned row =
+      (unsigned(me.b) * unsigned(a.chunks - 1) + unsigned(chunk - 1)) * unsigned(a.N) +
+      unsigned(me.n + 2 * me.pair);
   return row * unsigned(a.channels) + unsigned(me.d);
 }
 template <int kParts>
 __device__ inline void store_checkpoint(const ScanArgs& a, const TilePlace<kParts>& me, int chunk,
                                         const Tile& h) {
-  if (!me.valid) return;
+  if (!me.valid || a.checkpoints == nullptr || chunk == 0) return;
   const unsigned first = checkpoint(a, me, chunk), channels = static_cast<unsigned>(a.channels);
   const int states = static_cast<int>(a.N) - me.n - 2 * me.pair;
 #pragma unroll

@@ -137,52 +137,63 @@ __device__ inline void reverse(const Warp& warp, const SlotLane& at, const Tile&
 
 template <int kParts, bool kLean, bool kGate>
 __global__ void __launch_bounds__(kBackwardThreads, 3)
-    scan_backward_matrix(const __grid_constant__ ScanArgs a) {
+    scan_backward_matrix(const __grid_constant__ ScanArgs a, int passes) {
   using Warp = BackwardWarp<kParts, kLean, kGate>;
   extern __shared__ uint4 memory[];
-  Warp warp(a, *reinterpret_cast<BackwardShared<kParts>*>(memory));
-  const TilePlace<kParts>& me = warp.me;
-  const SlotLane at(warp.shared.slots[me.warp], me.lane);
-  warp.shared.totals[0][threadIdx.x] = make_float4(0, 0, 0, 0);
-  warp.shared.totals[1][threadIdx.x] = make_float4(0, 0, 0, 0);
+  for (int pass = 0; pass < passes; pass++) {
+    Warp warp(a, *reinterpret_cast<BackwardShared<kParts>*>(memory), pass, passes);
+    const TilePlace<kParts>& me = warp.me;
+    const SlotLane at(warp.shared.slots[me.warp], me.lane);
+    __syncthreads();  // the last turn's sums have been read
+    warp.shared.totals[0][threadIdx.x] = make_float4(0, 0, 0, 0);
+    warp.shared.totals[1][threadIdx.x] = make_float4(0, 0, 0, 0);
+    Tile decay, dA;
+    me.load_decay(a, decay);
+    me.clear(dA);
 
-  Tile decay, adjoint, dA;
-  me.load_decay(a, decay);
-  me.load_state(a, a.dlast_state, adjoint);
-  me.clear(dA);
-
-  const int chunks = static_cast<int>(a.chunks);
-  warp.copy_selection((chunks - 1) * kSteps);
-  await_copies();
-  __syncthreads();
-  for (int chunk = chunks - 1; chunk >= 0; chunk--) {
-    warp.first = chunk * kSteps;
-    warp.groups = (min(kSteps, warp.T - warp.first) + kGroupSteps - 1) / kGroupSteps;
-    Words start;
-    warp.load_checkpoint(chunk, start);
-    warp.prepare();
-    typename Warp::Gated gated;
-    warp.load(gated);
-    store_tile(at.states, start);
-    me.meet();
-
-    rebuild(warp, at, decay);
-    me.meet();
-    warp.gate(gated);
-    me.meet();
-    reverse(warp, at, decay, adjoint, dA);
-
-    uint2 u[Warp::kOwn];
-    warp.load_u(u);
-    __syncthreads();
-    if (chunk > 0) warp.copy_selection(warp.first - kSteps);
-    warp.finish(u);
-    warp.store_selection_sums();
+    const int chunks = static_cast<int>(a.chunks);
+    const int begin = static_cast<int>(a.batch * warp.share / a.shares);
+    const int end = static_cast<int>(a.batch * (warp.share + 1) / a.shares);
+    if (chunks > 0) warp.copy_selection(begin, chunks - 1);
     await_copies();
-    __syncthreads();  // the next chunk overwrites everything
+    __syncthreads();
+    for (int b = begin; b < end; b++) {
+      warp.begin_sequence(b);
+      Tile adjoint;
+      me.load_state(a, a.dlast_state, adjoint);
+      for (int chunk = chunks - 1; chunk >= 0; chunk--) {
+        warp.begin_chunk(chunk);
+        Words start;
+        warp.load_checkpoint(chunk, start);
+        warp.prepare();
+        typename Warp::Gated gated;
+        warp.load(gated);
+        store_tile(at.states, start);
+        me.meet();
+
+        rebuild(warp, at, decay);
+        me.meet();
+        warp.gate(gated);
+        me.meet();
+        reverse(warp, at, decay, adjoint, dA);
+
+        uint2 u[Warp::kOwn];
+        warp.load_u(u);
+        __syncthreads();
+        if (chunk > 0) {
+          warp.copy_selection(b, chunk - 1);
+        } else if (b + 1 < end) {
+          warp.copy_selection(b + 1, chunks - 1);
+        }
+        warp.finish(u);
+        warp.store_selection_sums();
+        await_copies();
+        __syncthreads();  // the next chunk overwrites everything
+      }
+      me.store_state(a, a.dinitial, adjoint, a.dinitial_add);
+    }
+    warp.store_parameters(dA);
   }
-  me.store_state(a, a.dinitial, adjoint, a.dinitial_add);
-  warp.store_parameters(dA);
 }
 
 template <int kParts>
@@ -193,7 +204,8 @@ void launch(const ScanArgs& a) {
                     !a.ddelta_add && !a.dgate_add && (a.gate == nullptr) == (a.dgate == nullptr);
   const auto start = [&](auto kernel) {
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
-    kernel<<<static_cast<unsigned>(a.batch * a.groups), kBackwardThreads, kBytes, stream()>>>(a);
+    kernel<<<static_cast<unsigned>(a.shares * a.groups), kBackwardThreads, kBytes, stream()>>>(
+        a, passes_of(a, BackwardShared<kParts>::kSets * kTileChannels));
   };
   start(!lean               ? scan_backward_matrix<kParts, false, false>
         : a.gate == nullptr ? scan_backward_matrix<kParts, true, false>

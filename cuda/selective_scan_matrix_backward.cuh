@@ -33,6 +33,10 @@ struct GroupSums {
 };
 static_assert(sizeof(GroupSums) <= kGroupSteps * kSlotBytes);
 
+/// Waits for this thread's copies; a barrier must follow.
+__device__ inline void await_copies() {
+  asm volatile("cp.async.wait_all;" ::: "memory");
+}
 /// 4 bytes from global to shared memory in the background, zeros if not `valid`.
 __device__ inline void copy_4(void* to, const void* from, bool valid) {
   const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to));
@@ -87,22 +91,34 @@ struct BackwardWarp {
   static constexpr int kN = Shared::kN;
   const ScanArgs& a;
   Shared& shared;
-  const TilePlace<kParts> me;
+  TilePlace<kParts> me;
   typename Shared::Set& set;
   const int T, N;
-  const unsigned first_row;
 
-  int first = 0, groups = 0;  // of the chunk: its first step, its groups of four steps
+  const int group, share, pass;  // of the sums: the channels; the sequences; the turn in the group
+  unsigned first_row = 0;        // of the sequence
+  int first = 0, groups = 0;     // of the chunk: its first step, its groups of four steps
 
-  __device__ BackwardWarp(const ScanArgs& args, Shared& memory)
+  __device__ BackwardWarp(const ScanArgs& args, Shared& memory, int turn, int passes)
       : a(args),
         shared(memory),
-        me(args),
+        me(args, 0,
+           static_cast<int>(blockIdx.x % static_cast<unsigned>(args.groups)) * passes + turn),
         set(memory.sets[me.set]),
         T(static_cast<int>(args.T)),
         N(static_cast<int>(args.N)),
-        first_row(unsigned(me.b) * unsigned(T)) {}
+        group(static_cast<int>(blockIdx.x % static_cast<unsigned>(args.groups))),
+        share(static_cast<int>(blockIdx.x / static_cast<unsigned>(args.groups))),
+        pass(turn) {}
 
+  __device__ void begin_sequence(int b) {
+    me.b = b;
+    first_row = unsigned(b) * unsigned(T);
+  }
+  __device__ void begin_chunk(int chunk) {
+    first = chunk * kSteps;
+    groups = (min(kSteps, T - first) + kGroupSteps - 1) / kGroupSteps;
+  }
   __device__ bool has_gate() const { return kLean ? kGate : a.gate != nullptr; }
   __device__ bool has_z() const { return kLean || a.z != nullptr; }
   __device__ bool starts(unsigned row) const {
@@ -146,7 +162,7 @@ struct BackwardWarp {
   }
 
   /// Sends a chunk's rows of B and C on their way to shared memory; see await_copies.
-  __device__ void copy_selection(int from) const {
+  __device__ void copy_selection(int sequence, int chunk) const {
     constexpr int kWords = kSteps * kN;
 #pragma unroll
     for (int i = 0; i < kWords; i += kBackwardThreads) {
@@ -155,7 +171,9 @@ struct BackwardWarp {
       if (i + kBackwardThreads > kWords && at >= kWords) break;
       const Rows rows(which == 0 ? a.B : a.C, which == 0 ? a.B_stride : a.C_stride);
       copy_4(&shared.selection[step][which][word],
-             rows.address(row_of(from + step), min(2 * word, N - 2)), 2 * word < N);
+             rows.address(unsigned(sequence * T + min(chunk * kSteps + step, T - 1)),
+                          min(2 * word, N - 2)),
+             2 * word < N);
     }
   }
   /// State 8 j + row of B or C at a step, for add_outer.
@@ -169,6 +187,11 @@ struct BackwardWarp {
   }
 
   __device__ void load_checkpoint(int chunk, Words& words) const {
+    if (chunk == 0) {
+      Tile h;
+      me.load_state(a, a.initial_state, h);
+      return pack_tile(h, words);
+    }
     const unsigned from = checkpoint(a, me, chunk), channels = static_cast<unsigned>(a.channels);
     const auto* const all = static_cast<const uint2*>(a.checkpoints);
     const int states = N - me.n - 2 * me.pair;
@@ -344,7 +367,7 @@ struct BackwardWarp {
     const int offset = static_cast<int>(threadIdx.x) / kAcross, which = x < kN ? 1 : 0;
     const float* const from = &sums_of(n / kScanStates, 0).states[which][offset][n % kScanStates];
     float* const to = static_cast<float*>(a.partial_bc) +
-                      (std::int64_t(me.group) * a.batch * T + first_row + first + offset) * 2 * N +
+                      (std::int64_t(group) * a.batch * T + first_row + first + offset) * 2 * N +
                       (which == 0 ? N : 0) + n;
 #pragma unroll
     for (int step = 0; step < kSteps; step += kAtOnce) {
@@ -354,14 +377,14 @@ struct BackwardWarp {
         sum += from[i * kParts * kWarp + step / kGroupSteps * (kGroupSteps * int(kSlotBytes) / 4) +
                     step % kGroupSteps * GroupSums::kStride];
       }
-      if (first + step + offset < T && n < N) to[step * 2 * N] = sum;
+      if (first + step + offset < T && n < N) put(to + step * 2 * N, sum, pass > 0);
     }
   }
 
-  /// The sequence's dA, dD and dbias.
+  /// The share's dA, dD and dbias.
   __device__ void store_parameters(const Tile& dA) const {
     float* const partial =
-        static_cast<float*>(a.partial_param) + me.b * (a.N + 2) * a.channels + me.d;
+        static_cast<float*>(a.partial_param) + share * (a.N + 2) * a.channels + me.d;
     __syncthreads();
     if (!me.valid) return;
 #pragma unroll

@@ -1,9 +1,5 @@
-// Sums over channels in the backward of the scan: dC[t, n] = sum over d of dy[t, d] h[t, d, n], and dB
-// from dt u and lambda. Both are matrix products over the channels of states that lie in shared memory.
-//
-// In bf16 the tensor cores form them: M = 16 states, K = 16 channels, N = 8 steps. A step's product
-// has one column of weights that is not zero, so that eight steps share an accumulator. In f32, and
-// with more than 64 states, plain loops form them.
+// States of a chunk in shared memory, as the backward of the scan for any type and sizes keeps them, and
+// the sums over channels: dC[t, n] = sum over d of dy[t, d] h[t, d, n], and dB from dt u and lambda.
 #pragma once
 
 #include "cuda/selective_scan.cuh"
@@ -66,103 +62,11 @@ __device__ inline int slot_before(int step, int count) {
 
 // ---- sums over the channels ------------------------------------------------------------------------
 
-template <class T, int kLanes>
-inline constexpr bool kOnTensorCores = sizeof(T) == 2 && kLanes <= 4;
-
-/// Four 8 x 8 matrices of two-byte elements, transposed; lane l gives the address of row l % 8 of
-/// matrix l / 8.
-__device__ inline void load_transposed(unsigned (&to)[4], const void* row) {
-  const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(row));
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-               : "r"(address)
-               : "memory");
-}
-/// sum += a b: [16 x 8] += [16 x 16] [16 x 8].
-__device__ inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], unsigned b0,
-                                    unsigned b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-      "{%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-/// A warp's sums of a chunk: [part of the states][8 steps of kSteps][fragment of 16 states x 8 steps].
-template <int kLanes>
-struct WarpSums {
-  float values[kLanes][2][4] = {};
-};
-
-/// Over the warp's channels of weight[step][channel] states[slot][channel][n], where the slot is the
-/// step or, kBefore, slot_before. The warp's stores must be visible to it.
+/// to[step][n] over the block's channels of weights[step][channel] states[slot][channel][n], added to
+/// what is there or not; the slot is the step or, kBefore, slot_before. All threads call.
 template <bool kBefore, class T, int kLanes>
-__device__ inline void sum_warp(WarpSums<kLanes>& sums, T (*states)[32 * kScanStates],
-                                const T* weights, int count) {
-  using Block = ScanBlock<T, kLanes>;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int column = lane / 4, pair = lane % 4 * 2;  // of the weights' fragment
-  // Matrices 0 and 1 are the two halves of the states of channels 0-7, 2 and 3 those of 8-15.
-  T* const rows = piece_of(states[0], lane / 16 * 8 + lane % 8, lane / 8 % 2);
-#pragma unroll
-  for (int half = 0; half < 2; half++) {
-    // Weights of step 8 half + column: of the warp's channels pair, pair + 1 (+ 8, 16, 24).
-    unsigned weight[Block::kWarpChannels / 8];
-    const T* from = weights + min(8 * half + column, kSteps - 1) * Block::kRow + pair;
-#pragma unroll
-    for (int i = 0; i < Block::kWarpChannels / 8; i++) {
-      weight[i] = *reinterpret_cast<const unsigned*>(from + 8 * i);
-    }
-    const int end = min(count, 8 * half + 8);
-#pragma unroll 2
-    for (int t = 8 * half; t < end; t++) {
-      const int slot = kBefore ? slot_before(t, count) : t;
-      unsigned masked[Block::kWarpChannels / 8];
-#pragma unroll
-      for (int i = 0; i < Block::kWarpChannels / 8; i++) {
-        masked[i] = t % 8 == column ? weight[i] : 0;
-      }
-#pragma unroll
-      for (int tile = 0; tile < 2; tile++) {  // lanes 16 tile ... 16 tile + 15
-        unsigned h[4];
-        load_transposed(h, rows + slot * 32 * kScanStates + tile * 16 * kScanStates);
-        if constexpr (kLanes == 1) {
-          multiply_add(sums.values[0][half], h, masked[2 * tile], masked[2 * tile + 1]);
-        } else if constexpr (kLanes == 2) {
-          multiply_add(sums.values[tile][half], h, masked[0], masked[1]);
-        } else {
-          multiply_add(sums.values[2 * tile][half], h, masked[0], 0);
-          multiply_add(sums.values[2 * tile + 1][half], h, 0, masked[0]);
-        }
-      }
-    }
-  }
-}
-
-/// The warp's sums to shared memory [16 steps][kStride], and the four warps' to `to` [step][2 N].
-template <int kLanes>
-struct SumsLayout {
-  static constexpr int kN = kScanStates * kLanes;
-  static constexpr int kStride = kN + 4;  // fragments spread over the banks
-};
-template <int kLanes>
-__device__ inline void spill_sums(float* to, const WarpSums<kLanes>& sums) {
-  using Layout = SumsLayout<kLanes>;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int state = lane / 4, step = lane % 4 * 2;
-#pragma unroll
-  for (int part = 0; part < kLanes; part++) {
-#pragma unroll
-    for (int i = 0; i < 8; i++) {
-      const int t = i / 4 * 8 + step + i % 2, n = part * kScanStates + state + i / 2 % 2 * 8;
-      to[t * Layout::kStride + n] = sums.values[part][i / 4][i % 4];
-    }
-  }
-}
-
-/// Without tensor cores: to[step][n] over the block's channels; all of its threads call.
-template <bool kBefore, class T, int kLanes>
-__device__ inline void sum_block(const ScanArgs& a, float* to, BackwardShared<T, kLanes>& shared,
-                                 const T* weights, int count) {
+__device__ inline void sum_channels(const ScanArgs& a, float* to, BackwardShared<T, kLanes>& shared,
+                                    const T* weights, int count, bool add) {
   using Block = ScanBlock<T, kLanes>;
   for (int i = static_cast<int>(threadIdx.x); i < count * Block::kN; i += kScanThreads) {
     const int t = i / Block::kN, n = i % Block::kN;
@@ -174,9 +78,9 @@ __device__ inline void sum_block(const ScanArgs& a, float* to, BackwardShared<T,
     for (int c = 0; c < Block::kChannels; c++) {
       const int lane = part * Block::kWarpChannels + c % Block::kWarpChannels;
       const T* state = piece_of(shared.states[c / Block::kWarpChannels][slot], lane, piece);
-      sum = fmaf(to_float(weights[t * Block::kRow + c]), to_float(state[n % kVector<T>]), sum);
+      sum = fmaf(to_float(weights[t * Block::kChannels + c]), to_float(state[n % kVector<T>]), sum);
     }
-    to[t * 2 * a.N + n] = sum;
+    put(to + t * 2 * a.N + n, sum, add);
   }
 }
 

@@ -7,22 +7,33 @@
 namespace farsight {
 namespace {
 
-constexpr std::int64_t kGroup = 128;  // see group_of
+constexpr std::int64_t kGroup = 128;  // channels whose dB and dC are summed before they are stored
 constexpr std::int64_t kShares = 16;  // of the batch, for dA, dD and dbias
-
-/// Channels whose dB and dC are summed before they are stored. CUDA: the channels of a block, whose
-/// threads own 16 states each.
-std::int64_t group_of(Device device, std::int64_t N) {
-  std::int64_t group = kGroup;
-  for (std::int64_t states = 16; device == Device::cuda && states < N && group > 4; states *= 2) {
-    group /= 2;
-  }
-  return group;
-}
 
 struct Sizes {
   std::int64_t batch, T, channels, N;
 };
+
+/// How the backward's partial sums are cut.
+struct Cut {
+  std::int64_t groups,
+      shares;  // of the channels, for dB and dC; of the batch, for dA, dD and dbias
+};
+Cut cut_of(Device device, const Sizes& s) {
+  Cut cut{(s.channels + kGroup - 1) / kGroup, std::min(kShares, s.batch)};
+  if (device != Device::cuda) return cut;
+  // There a group and a share are a block's, and 396 blocks run at once on an H100.
+  cut.shares = s.batch;
+  const std::int64_t smallest =
+      std::max<std::int64_t>(4, kGroup * 16 / std::max<std::int64_t>(16, s.N));
+  for (std::int64_t group = kGroup; cut.groups * cut.shares < 384 && group > smallest; group /= 2) {
+    cut.groups = (2 * s.channels + group - 1) / group;
+  }
+  while (cut.groups * cut.shares >= 6144) {
+    cut.shares = (cut.shares + 1) / 2;
+  }
+  return cut;
+}
 
 void check_like(const char* name, const Tensor* t, const Shape& shape, DType dtype) {
   if (t == nullptr) return;
@@ -85,12 +96,14 @@ Tensor selective_scan(const ScanInputs& in, Tensor* last_state) {
     last = Tensor::empty({s.batch, s.channels, s.N}, wide, device, "selective_scan.state");
   }
   const std::int64_t steps = device == Device::cuda ? kCudaScanChunk : kScanChunk;
-  const std::int64_t chunks = (s.T + steps - 1) / steps, group = group_of(device, s.N);
+  const std::int64_t chunks = (s.T + steps - 1) / steps;
+  const Cut cut = cut_of(device, s);
   Tensor checkpoints;
   if (records) {
-    const DType stored = device == Device::cuda ? in.u.dtype() : wide;
-    checkpoints = Tensor::empty({s.batch, chunks, s.N, s.channels}, stored, device,
-                                "selective_scan.checkpoints");
+    const bool cuda = device == Device::cuda;
+    checkpoints = Tensor::empty(
+        {s.batch, cuda ? std::max<std::int64_t>(chunks - 1, 0) : chunks, s.N, s.channels},
+        cuda ? in.u.dtype() : wide, device, "selective_scan.checkpoints");
   }
   const Tensor z = given(in.z), gate = given(in.gate), initial = given(in.initial_state);
   const Tensor position = given(in.position);
@@ -115,8 +128,8 @@ Tensor selective_scan(const ScanInputs& in, Tensor* last_state) {
                    .channels = s.channels,
                    .N = s.N,
                    .chunks = chunks,
-                   .groups = (s.channels + group - 1) / group,
-                   .shares = device == Device::cuda ? s.batch : std::min(kShares, s.batch),
+                   .groups = cut.groups,
+                   .shares = cut.shares,
                    .u_stride = u.row_stride(),
                    .delta_stride = delta.row_stride(),
                    .gate_stride = stride_of(in.gate),

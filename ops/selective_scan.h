@@ -43,7 +43,8 @@ struct ScanArgs {
   const void *A_log = nullptr, *D = nullptr, *bias = nullptr, *initial_state = nullptr;
   const std::int32_t* position = nullptr;
   void *y = nullptr, *last_state = nullptr;
-  // [batch, chunks, N, channels]: the state before each chunk; on CUDA in the activations' type.
+  // [batch, chunks, N, channels]: the state before each chunk; on CUDA in the activations' type, and
+  // not that before the first.
   void* checkpoints = nullptr;
 
   const void *dy = nullptr, *dlast_state = nullptr;
