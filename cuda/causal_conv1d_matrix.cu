@@ -153,16 +153,19 @@ __global__ void __launch_bounds__(kMatrixThreads, kReach == 1 && !kAny<kRows> ? 
   }
 }
 
-/// A warp a row: the blocks of a sequence are written when its end is met.
+/// A warp a row, in which a sequence starts every `period` steps at least: the blocks of a sequence are written when its end is met.
 __global__ void __launch_bounds__(kMatrixThreads)
-    plan_rows(const __grid_constant__ Conv1dArgs a, int gap) {
+    plan_rows(const __grid_constant__ Conv1dArgs a, int gap, int period) {
   const int lane = threadIdx.x % 32, T = int(a.T);
   const std::int64_t b = std::int64_t(blockIdx.x) * kMatrixWarps + threadIdx.x / 32;
   if (b >= a.B) return;  // whole warps
-  const std::int32_t* position = a.position + b * a.T;
+  const std::int32_t* position = a.position != nullptr ? a.position + b * a.T : nullptr;
+  const auto starts_at = [&](int t) {
+    return t % period == 0 || (position != nullptr && position[t] == 0);
+  };
   PlannedBlock* plan = reinterpret_cast<PlannedBlock*>(a.plan) + b * (a.T + 1);
   int begin = 0, blocks = 0;  // of the sequence under way
-  bool resumed = position[0] != 0;
+  bool resumed = position != nullptr && position[0] != 0;
   const auto end_sequence = [&](int end) {
     const int count = (end - begin + gap + kBlock - 1) / kBlock;
     const int start = resumed ? kAlways : blocks;
@@ -176,7 +179,7 @@ __global__ void __launch_bounds__(kMatrixThreads)
   };
   for (int base = 0; base < T; base += 32) {
     const int t = base + lane;
-    unsigned starts = __ballot_sync(0xffffffffu, t > 0 && t < T && position[t] == 0);
+    unsigned starts = __ballot_sync(0xffffffffu, t > 0 && t < T && starts_at(t));
     while (starts != 0) {
       end_sequence(base + __ffs(int(starts)) - 1);
       starts &= starts - 1;
@@ -198,19 +201,37 @@ void multiply(const Conv1dArgs& a, const MatrixWork& work) {
 
 }  // namespace
 
-void plan_packed_rows(const Conv1dArgs& a, int gap) {
-  plan_rows<<<blocks_for(a.B, kMatrixWarps), kMatrixThreads, 0, stream()>>>(a, gap);
+Conv1dArgs with_planned_rows(const Conv1dArgs& a, int gap) {
+  constexpr std::int64_t kLongRow = 512;
+  Conv1dArgs planned = a;
+  if (a.plan == nullptr) return planned;
+  std::int64_t together = 1;
+  if (a.T < kTileSlots && a.history == nullptr && a.dhistory == nullptr) {
+    together = kLongRow / a.T;
+    while (a.B % together != 0) {
+      together--;
+    }
+  }
+  if (a.position == nullptr && together == 1) {
+    planned.plan = nullptr;
+    return planned;
+  }
+  planned.B = a.B / together;
+  planned.T = a.T * together;
+  plan_rows<<<blocks_for(planned.B, kMatrixWarps), kMatrixThreads, 0, stream()>>>(planned, gap,
+                                                                                  int(a.T));
   launched("causal_conv1d, plan of packed rows");
+  return planned;
 }
 
-void matrix_conv1d_forward(const Conv1dArgs& a) {
+void matrix_conv1d_forward(const Conv1dArgs& args) {
+  const Conv1dArgs a = with_planned_rows(args, 0);
   constexpr unsigned kWanted = 1056;  // blocks: four times what finds room at once
   MatrixWork work;
   work.channel_blocks = unsigned(blocks_for(a.D, kChannels));
   const unsigned workers = (kWanted + work.channel_blocks - 1) / work.channel_blocks;
   work.workers = int(workers < a.B ? workers : a.B);
   work.together = a.D % 8 == 0 && moves_together<8, bf16>(a.x_stride, a.x, a.y, a.history);
-  if (a.plan != nullptr) plan_packed_rows(a, 0);
   with_matrix_instance(a, work.together,
                        [&]<int kReach, Rows kRows>() { multiply<kReach, kRows>(a, work); });
   launched("causal_conv1d_forward");

@@ -240,8 +240,9 @@ void with_matrix_instance(const Conv1dArgs& a, bool together, F f) {
   a.K <= kTileSlots ? with_rows.template operator()<1>() : with_rows.template operator()<4>();
 }
 
-/// Packed rows cut into blocks (a.plan); `gap` zeros at least behind every sequence.
-void plan_packed_rows(const Conv1dArgs& a, int gap);
+/// Packed rows with their plan made, `gap` zeros at least behind every sequence. Rows shorter than a
+/// tile stand in memory one behind the other: several are taken as one packed row.
+Conv1dArgs with_planned_rows(const Conv1dArgs& a, int gap);
 void matrix_conv1d_forward(const Conv1dArgs& a);
 void matrix_conv1d_backward(const Conv1dArgs& a);
 

@@ -305,13 +305,13 @@ void launch(const Conv1dArgs& a, const MatrixWork& work) {
 
 }  // namespace
 
-void matrix_conv1d_backward(const Conv1dArgs& a) {
+void matrix_conv1d_backward(const Conv1dArgs& args) {
+  const Conv1dArgs a = with_planned_rows(args, kGap);
   MatrixWork work;
   work.channel_blocks = unsigned(blocks_for(a.D, kChannels));
   work.workers = int(a.shares);
   work.together = a.D % 8 == 0 && a.dx_stride % 8 == 0 &&
                   moves_together<8, bf16>(a.x_stride, a.x, a.dy, a.history, a.dx, a.dhistory);
-  if (a.plan != nullptr) plan_packed_rows(a, kGap);
   with_matrix_instance(a, work.together && a.dhistory == nullptr,
                        [&]<int kReach, Rows kRows>() { launch<kReach, kRows>(a, work); });
   launched("causal_conv1d_backward");

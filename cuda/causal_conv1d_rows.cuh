@@ -13,6 +13,7 @@ namespace farsight::cuda {
 inline constexpr int kBlock = 16;
 inline constexpr int kTileBlocks = 8;
 inline constexpr int kTileSlots = kBlock * kTileBlocks;
+static_assert(kTileSlots == kConv1dTile);
 inline constexpr int kTileBytes = 2 * kTileSlots;  // of a channel
 inline constexpr int kAlways = -(1 << 24);
 

@@ -68,10 +68,9 @@ Tensor causal_conv1d(const Tensor& x, const Tensor& w, const Tensor& bias,
   if (options.silu && K >= kLongKernel && !matrix && recording({&x, &w, &bias, options.history})) {
     pre = Tensor::empty(x.shape(), x.dtype(), device, "causal_conv1d.pre");
   }
-  const auto plan_of = [=] {
-    if (!matrix || !position) return Tensor();
-    return Tensor::empty({position.dim(0), position.dim(1) + 1, 2}, DType::i32, device,
-                         "causal_conv1d.plan");
+  const auto plan_of = [=, B = x.dim(0), T = x.dim(1)] {
+    if (!matrix || (!position && T >= kConv1dTile)) return Tensor();
+    return Tensor::empty({B, T + 1, 2}, DType::i32, device, "causal_conv1d.plan");
   };
   const Tensor plan = plan_of();
   const Conv1dArgs a{.x = x.ptr(),

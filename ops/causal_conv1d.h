@@ -27,6 +27,7 @@ Tensor causal_conv1d(const Tensor& x, const Tensor& w, const Tensor& bias,
 
 /// Taps that the CUDA kernels multiply on tensor cores, in bf16; they compute m again.
 inline constexpr std::int64_t kConv1dMatrixTaps = 512;
+inline constexpr std::int64_t kConv1dTile = 128;  // steps: they pack rows shorter than that
 
 struct Conv1dArgs {
   const void *x = nullptr, *w = nullptr, *bias = nullptr, *history = nullptr, *dy = nullptr;
@@ -35,8 +36,8 @@ struct Conv1dArgs {
   void *dx = nullptr, *dw = nullptr, *dbias = nullptr, *dhistory = nullptr;  // null: not wanted
   bool dx_add = false, dw_add = false, dbias_add = false, dhistory_add = false, silu = false;
   void* partial = nullptr;  // [shares, K + 1, D]: shares of dw and dbias, summed in order
-  std::int32_t* plan =
-      nullptr;  // CUDA, packed rows on tensor cores: [B, T + 1, 2], made by the kernel
+  // CUDA, packed rows (and short ones) on tensor cores: [B, T + 1, 2], made by the kernels.
+  std::int32_t* plan = nullptr;
   std::int64_t B = 0, T = 0, D = 0, K = 0, shares = 0;
   std::int64_t x_stride = 0, dx_stride = 0;  // elements between time steps
   DType type = DType::f32;
