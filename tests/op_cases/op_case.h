@@ -53,6 +53,9 @@ std::vector<OpCase> selective_scan_cases();
 std::vector<OpCase> gather_rows_cases();
 std::vector<OpCase> elementwise_cases();
 std::vector<OpCase> linear_cross_entropy_cases();
+std::vector<OpCase> layer_norm_cases();
+std::vector<OpCase> gelu_cases();
+std::vector<OpCase> attention_cases();
 
 /// All of them.
 std::vector<OpCase> op_cases();
