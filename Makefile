@@ -4,6 +4,10 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev build train eval test test-gpu sanitize-gpu bench doctor format lint size asan tsan install clean
 
+# Every family has a program, and every program trains every model: mamba's says what there is.
+family := $(firstword $(subst -, ,$(MODEL)))
+program := $(notdir $(basename $(or $(filter-out %/farsight.cpp,$(wildcard models/programs/$(family).cpp)),mamba.cpp)))
+
 PREFIX ?= /usr/local
 BUILD := bash cmake/build.sh
 
@@ -21,8 +25,8 @@ build: ## builds everything in build/ (Release)               | make build CMAKE
 	@CMAKE_ARGS='$(CMAKE_ARGS)' $(BUILD) release
 
 train: ## trains a model and evaluates it on every task       | make train MODEL=mamba-2x TASK=shuffle SEED=1 OUT=runs/mine ARGS="--lr 1e-3"
-	@$(BUILD) --quiet release mamba
-	@build/bin/mamba train --task '$(or $(TASK),standard)' --model '$(or $(MODEL),mamba)' \
+	@$(BUILD) --quiet release $(program)
+	@build/bin/$(program) train --task '$(or $(TASK),standard)' --model '$(or $(MODEL),mamba)' \
 	  --preset '$(or $(PRESET),pocket)' --device '$(or $(DEVICE),auto)' --seed '$(or $(SEED),42)' \
 	  $(if $(OUT),--out '$(OUT)') $(ARGS)
 

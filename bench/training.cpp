@@ -1,7 +1,6 @@
 #include "bench/training.h"
 
 #include "bench/machine.h"
-#include "models/mamba.h"
 #include "train/resolve.h"
 #include "train/trainer.h"
 
@@ -15,7 +14,7 @@ TrainingRun::TrainingRun(const Settings& settings, Device device)
       optimizer_(*model_.parameters, settings.train),
       step_(model_, optimizer_, settings.train.graphs),
       most_under_way_(device == Device::cuda ? 2 : 1),
-      flops_(mamba_flops(MambaConfig::from_json(model_.config))) {}
+      flops_(model_.flops) {}
 
 void TrainingRun::step(const GlobalBatch& batch) {
   if (step_.under_way() == most_under_way_) step_.finish();

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "models/mamba.h"
+#include "models/pythia.h"
 #include "ops/linear.h"
 
 namespace farsight {
@@ -23,32 +24,50 @@ Tensor logits_at(const Model& model, const Tensor& tokens, const Tensor& rows) {
   return linear(model.features(tokens, rows, nullptr), model.head->operand);
 }
 
-Model make_mamba(const MambaConfig& config, Device device, DType compute) {
-  const auto mamba = std::make_shared<Mamba>(config, device, compute);
-  return {.family = "mamba",
-          .config = config.to_json(),
-          .owner = mamba,
-          .parameters = &mamba->parameters(),
-          .head = &mamba->head(),
-          .vocab_size = config.vocab_size,
-          .features = [m = mamba.get()](
+namespace {
+
+/// The struct of functions of a model class: what all families have in common.
+template <class M, class State>
+Model model_around(const char* family, const std::shared_ptr<M>& owner, const ForwardFlops& flops) {
+  return {.family = family,
+          .config = owner->config().to_json(),
+          .owner = owner,
+          .parameters = &owner->parameters(),
+          .head = &owner->head(),
+          .vocab_size = owner->config().vocab_size,
+          .flops = flops,
+          .features = [m = owner.get()](
                           const Tensor& tokens, const Tensor& rows,
                           const Tensor* position) { return m->features(tokens, rows, position); },
-          .decoder = [mamba](std::int64_t batch) -> Decoder {
-            const auto state = std::make_shared<MambaState>(mamba->empty_state(batch));
-            return [mamba, state](const Tensor& tokens) {
+          .decoder = [owner](std::int64_t batch) -> Decoder {
+            const auto state = std::make_shared<State>(owner->empty_state(batch));
+            return [owner, state](const Tensor& tokens) {
               const NoTape inference;
               const Tensor rows = last_rows(tokens.dim(0), tokens.dim(1), tokens.device());
-              return linear(mamba->features(tokens, rows, nullptr, state.get()),
-                            mamba->head().operand);
+              return linear(owner->features(tokens, rows, nullptr, state.get()),
+                            owner->head().operand);
             };
           }};
 }
 
+}  // namespace
+
+Model make_mamba(const MambaConfig& config, Device device, DType compute) {
+  return model_around<Mamba, MambaState>("mamba", std::make_shared<Mamba>(config, device, compute),
+                                         mamba_flops(config));
+}
+
+Model make_pythia(const PythiaConfig& config, Device device, DType compute) {
+  return model_around<Pythia, PythiaState>(
+      "pythia", std::make_shared<Pythia>(config, device, compute), pythia_flops(config));
+}
+
 Model make_model(const Json& config, Device device, DType compute) {
   const Json& type = config.at("model_type");
-  if (type.as_string() != "mamba") type.refuse("expected a known model_type: mamba");
-  return make_mamba(MambaConfig::from_json(config), device, compute);
+  const std::string name = type.as_string();
+  if (name == "mamba") return make_mamba(MambaConfig::from_json(config), device, compute);
+  if (name == "gpt_neox") return make_pythia(PythiaConfig::from_json(config), device, compute);
+  type.refuse("expected a known model_type: mamba, gpt_neox");
 }
 
 ForwardFlops mamba_flops(const MambaConfig& c) {
@@ -63,6 +82,14 @@ ForwardFlops mamba_flops(const MambaConfig& c) {
   }
   flops.head = 2 * d * static_cast<double>(c.vocab_size);
   return flops;
+}
+
+ForwardFlops pythia_flops(const PythiaConfig& c) {
+  const double d = static_cast<double>(c.d_model), ff = static_cast<double>(c.d_ff);
+  const double layers = static_cast<double>(c.n_layer);
+  return {.body = layers * 2 * (4 * d * d + 2 * d * ff),
+          .context = layers * 4 * d,  // scores, and the sum of values
+          .head = 2 * d * static_cast<double>(c.vocab_size)};
 }
 
 }  // namespace farsight

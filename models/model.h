@@ -17,13 +17,21 @@ namespace farsight {
 /// last of them.
 using Decoder = std::function<Tensor(const Tensor& tokens)>;
 
+/// Multiply-adds count two: of one token, forward.
+struct ForwardFlops {
+  double body = 0;     ///< whatever stands before the token; without the head
+  double context = 0;  ///< for every token that it looks back at, itself included
+  double head = 0;
+};
+
 struct Model {
-  std::string family;           ///< "mamba"
+  std::string family;           ///< "mamba", "pythia"
   Json config;                  ///< the Hugging Face config.json of these sizes
   std::shared_ptr<void> owner;  ///< the model itself, kept alive by this handle
   ParameterStore* parameters = nullptr;
   const Parameter* head = nullptr;  ///< [V, d_model]
   std::int64_t vocab_size = 0;
+  ForwardFlops flops{};
 
   /// tokens [B, T] i32, rows [R] i32 increasing, position [B, T] i32 or null -> [R, d_model]: what
   /// the head turns into logits at the flattened positions `rows`.
@@ -36,16 +44,15 @@ struct Model {
 Tensor logits_at(const Model& model, const Tensor& tokens, const Tensor& rows);
 
 struct MambaConfig;
+struct PythiaConfig;
 Model make_mamba(const MambaConfig& config, Device device, DType compute);
+Model make_pythia(const PythiaConfig& config, Device device, DType compute);
 
 /// The model that a Hugging Face config.json describes. Throws Error(corrupt) for a model_type that
 /// is not known here, listing those that are.
 Model make_model(const Json& config, Device device, DType compute);
 
-/// Multiply-adds count two: of one token, forward; without the head and the head alone.
-struct ForwardFlops {
-  double body = 0, head = 0;
-};
 ForwardFlops mamba_flops(const MambaConfig& config);
+ForwardFlops pythia_flops(const PythiaConfig& config);
 
 }  // namespace farsight

@@ -37,6 +37,10 @@ lacks "train leaves the folder to the program" "$text" "--out"
 text=$(plan train TASK=shuffle MODEL=mamba-gs PRESET=tiny DEVICE=cpu SEED=7 OUT=runs/mine 'ARGS=--lr 1e-3')
 contains "train passes everything on" "$text" \
   "--task 'shuffle' --model 'mamba-gs' --preset 'tiny' --device 'cpu' --seed '7' --out 'runs/mine' --lr 1e-3"
+contains "train runs the program of the family" "$(plan train MODEL=pythia-160m)" \
+  "build/bin/pythia train --task 'standard' --model 'pythia-160m'"
+contains "train leaves a name that no family has to a program" "$(plan train MODEL=pythai)" \
+  "build/bin/mamba train --task 'standard' --model 'pythai'"
 text=$(plan eval RUN=runs/mine TASK=last)
 contains "eval passes everything on" "$text" "build/bin/mamba eval --run 'runs/mine' --task 'last'"
 lacks "eval of all tasks names none" "$(plan eval RUN=runs/mine)" "--task"

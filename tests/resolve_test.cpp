@@ -75,6 +75,34 @@ TEST_CASE("resolve: the model's name sets state and gate from the preset's sizes
   CHECK(own.settings.model.d_state == 5);  // the command line over the model's name
 }
 
+TEST_CASE("resolve: a family changes a preset, and its name can be replaced like any other") {
+  const auto with = [](std::string_view model, std::string_view preset) {
+    return resolve({}, {assign("run.model", model), assign("run.preset", preset)});
+  };
+  const Resolved pythia = with("pythia", "full");
+  CHECK(pythia.settings.model.n_layer == 8);
+  CHECK(pythia.origin_of("model.n_layer") == Origin::model);
+  CHECK(pythia.settings.model.vocab_size == 50304);
+  CHECK(pythia.settings.train.epochs == 30);  // the preset's own
+  CHECK(with("pythia-160m", "full").settings.model.n_layer == 12);
+  CHECK(with("pythia-160m", "pocket").settings.model.n_layer == 3);
+  for (const std::string_view preset : {"pocket", "tiny", "full"}) {
+    for (const std::string_view from : {"mamba-gs", "pythia", "pythia-160m"}) {
+      const Assignments file = read_toml(write_toml(with(from, preset).settings), "first.toml");
+      for (const std::string_view to : {"mamba", "mamba-2x", "pythia"}) {
+        CHECK(equal(resolve(file, {assign("run.model", to)}).settings, with(to, preset).settings));
+        CHECK(equal(resolve(file, {assign("run.model", to), assign("run.preset", "tiny")}).settings,
+                    with(to, "tiny").settings));
+      }
+    }
+  }
+  // A program's own family is trained where nothing names another.
+  CHECK(equal(resolve({}, {}, "pythia").settings, with("pythia", "pocket").settings));
+  CHECK(resolve({}, {}, "pythia").origin_of("run.model") == Origin::built_in);
+  CHECK(equal(resolve({assign("run.model", "mamba")}, {}, "pythia").settings,
+              resolve({}, {}).settings));
+}
+
 TEST_CASE("resolve: a name on the command line replaces what the file's name had set") {
   const Settings first = resolve({}, {assign("run.preset", "full")}).settings;
   const Assignments file = read_toml(write_toml(first), "first.toml");
@@ -175,6 +203,9 @@ TEST_CASE("resolve: what does not fit together is refused with its reason") {
   CHECK(mentions(refusal({assign("run.model", "mamba-gs"), assign("model.gate_layers", "1,0")},
                          ExitCode::usage),
                  "ascending"));
+  CHECK(mentions(
+      refusal({assign("run.model", "pythia"), assign("model.gate_kernel", "4")}, ExitCode::usage),
+      "a setting of Mamba"));
 }
 
 }  // namespace

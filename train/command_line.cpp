@@ -171,11 +171,11 @@ GenerateOptions generate_options(const Words& words) {
 }
 
 /// Help must come whatever else the command line holds.
-Settings settings_for_help(const Words& words) {
+Settings settings_for_help(const Words& words, std::string_view program) {
   try {
-    return resolve({}, words.assignments()).settings;
+    return resolve({}, words.assignments(), program).settings;
   } catch (const Error&) {
-    return resolve({}, {}).settings;
+    return resolve({}, {}, program).settings;
   }
 }
 
@@ -206,8 +206,8 @@ Command parse_command_line(std::string_view program, int argc, const char* const
   const Words words(fmt::format("{} {}", program, first), syntax.options,
                     {arguments.begin() + 1, arguments.end()});
   if (words.has("help")) {
-    command.text =
-        verb_help(program, first, syntax.summary, syntax.options, settings_for_help(words));
+    command.text = verb_help(program, first, syntax.summary, syntax.options,
+                             settings_for_help(words, program));
     return command;
   }
   if (words.has("version")) {
@@ -248,7 +248,7 @@ Command parse_command_line(std::string_view program, int argc, const char* const
     case Verb::print:
       break;
   }
-  command.resolved = resolve(file, flags);
+  command.resolved = resolve(file, flags, program);
   if (words.has("print-config")) {
     command.text = print_config(command.resolved);
     return command;

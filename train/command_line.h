@@ -61,7 +61,7 @@ struct Command {
   const Settings& settings() const { return resolved.settings; }
 };
 
-/// `program` is the name in messages: "mamba". eval, generate and train --resume PATH take the
+/// `program` is the name in messages and of the model where nothing names another: "mamba". eval, generate and train --resume PATH take the
 /// settings of the run they are given (its config.toml) as their settings file.
 /// Throws Error(usage) for what is misspelt or missing, and what reading the settings throws.
 Command parse_command_line(std::string_view program, int argc, const char* const* argv);

@@ -2,6 +2,8 @@
 
 #include "core/device_calls.h"
 #include "models/mamba.h"
+#include "models/pythia.h"
+#include "train/presets.h"
 #include "train/task.h"
 
 namespace farsight {
@@ -13,6 +15,30 @@ bool takes_gpu(const Settings& settings, std::string* why) {
   if (settings.run.dtype != DType::f64) return gpu_available(why);
   if (why != nullptr) *why = "f64 runs on the CPU only";
   return false;
+}
+
+MambaConfig mamba_config(const ModelSettings& m) {
+  return {.vocab_size = m.vocab_size,
+          .d_model = m.d_model,
+          .n_layer = m.n_layer,
+          .d_state = m.d_state,
+          .d_conv = m.d_conv,
+          .expand = m.expand,
+          .dt_rank = m.dt_rank == 0 ? (m.d_model + 15) / 16 : m.dt_rank,
+          .norm_eps = m.norm_eps,
+          .gate_kernel = m.gate_kernel,
+          .gate_layers = m.gate_layers,
+          .init = m.init};
+}
+
+PythiaConfig pythia_config(const ModelSettings& m) {
+  return {.vocab_size = m.vocab_size,
+          .d_model = m.d_model,
+          .n_layer = m.n_layer,
+          .n_head = m.n_head,
+          .d_ff = m.d_ff == 0 ? 4 * m.d_model : m.d_ff,
+          .rotary_pct = m.rotary_pct,
+          .norm_eps = m.norm_eps};
 }
 
 }  // namespace
@@ -30,19 +56,14 @@ Device device_of(const Settings& settings) {
 }
 
 Model model_of(const Settings& settings, Device device) {
-  const ModelSettings& m = settings.model;
-  const MambaConfig config{.vocab_size = m.vocab_size,
-                           .d_model = m.d_model,
-                           .n_layer = m.n_layer,
-                           .d_state = m.d_state,
-                           .d_conv = m.d_conv,
-                           .expand = m.expand,
-                           .dt_rank = m.dt_rank == 0 ? (m.d_model + 15) / 16 : m.dt_rank,
-                           .norm_eps = m.norm_eps,
-                           .gate_kernel = m.gate_kernel,
-                           .gate_layers = m.gate_layers,
-                           .init = m.init};
-  Model model = make_mamba(config, device, settings.run.dtype);
+  const std::string_view family = family_of(settings.run.model);
+  const auto made = [&] {
+    const DType compute = settings.run.dtype;
+    if (family == "pythia") return make_pythia(pythia_config(settings.model), device, compute);
+    check(family == "mamba", "model_of: no family is called '{}'", family);
+    return make_mamba(mamba_config(settings.model), device, compute);
+  };
+  Model model = made();
   model.parameters->initialise(static_cast<std::uint64_t>(settings.run.seed));
   return model;
 }

@@ -4,7 +4,6 @@
 
 #include "core/arena.h"
 #include "eval/recall.h"
-#include "models/mamba.h"
 #include "train/quantities.h"
 #include "train/step.h"
 #include "train/task.h"
@@ -14,6 +13,17 @@ namespace farsight {
 namespace {
 
 constexpr std::int64_t kTracedSteps = 20;  // batches differ in their mix of lengths and labels
+
+/// How many tokens a token can look back at, itself included: the mean over all tokens.
+double mean_context(const Settings& settings) {
+  double tokens = 0, pairs = 0;
+  for (const Cell& cell : task_of(settings, settings.run.task).cells) {
+    const double length = static_cast<double>(cell.length);
+    tokens += length;
+    pairs += length * (length + 1) / 2;
+  }
+  return pairs / tokens;
+}
 
 }  // namespace
 
@@ -41,8 +51,9 @@ Plan make_plan(const Settings& settings) {
                    .examples_per_cell = settings.data.valid_examples_per_cell,
                    .micro_tokens = settings.train.micro_tokens});
   plan.peak_bytes = memory.peak_bytes() - before;
-  const ForwardFlops forward = mamba_flops(MambaConfig::from_json(model.config));
-  plan.flops_per_token = 3 * (forward.body + forward.head * plan.labels_per_token);
+  const ForwardFlops& forward = model.flops;
+  plan.flops_per_token = 3 * (forward.body + forward.context * mean_context(settings) +
+                              forward.head * plan.labels_per_token);
   return plan;
 }
 

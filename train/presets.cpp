@@ -13,6 +13,7 @@ namespace {
 
 struct Preset {
   std::string_view name;
+  std::string_view family;  ///< whose changes these are; "": the preset itself
   std::string_view text;
 };
 
@@ -33,6 +34,9 @@ constexpr NamedChoice kModels[] = {
     {"mamba-gs",
      "Mamba with global selection, a long convolution that gates the step size; "
      "133,890,816 parameters"},
+    {"pythia",
+     "Pythia, a transformer with rotary positions; 133,971,456 parameters with preset full"},
+    {"pythia-160m", "Pythia with half as many layers again, as published; 162,322,944 parameters"},
 };
 
 constexpr NamedChoice kRecipes[] = {
@@ -88,6 +92,14 @@ clip_kind = "value"
 best_by = "last"
 )";
 
+/// Null when there is none.
+const Preset* find_preset(std::string_view name, std::string_view family) {
+  const auto* preset = std::find_if(std::begin(kPresets), std::end(kPresets), [&](const Preset& p) {
+    return p.name == name && p.family == family;
+  });
+  return preset == std::end(kPresets) ? nullptr : preset;
+}
+
 /// The text of the first comment line: what --list says about a preset.
 std::string_view first_comment(std::string_view text) {
   const std::string_view line = text.substr(0, text.find('\n'));
@@ -105,6 +117,28 @@ Assignments assignments_without_names(std::string_view text, std::string_view so
   return result;
 }
 
+Settings with(const Assignments& assignments, Settings settings) {
+  for (const Assignment& assignment : assignments) {
+    assignment.setting->set(settings, assignment.value);
+  }
+  return settings;
+}
+
+/// What the name sets beyond its family's sizes, `base`.
+Assignments variant_assignments(std::string_view model, const Settings& base) {
+  const std::string where = fmt::format("model {}", model);
+  if (model == "pythia-160m") {
+    return {{&setting_named("model.n_layer"), base.model.n_layer * 3 / 2, where}};
+  }
+  if (family_of(model) != "mamba") return {};
+  const std::int64_t states = model == "mamba-2x" ? 2 : model == "mamba-4x" ? 4 : 1;
+  const Integers& lengths = base.data.lengths;
+  const bool gated = model == "mamba-gs";
+  const std::int64_t kernel = gated ? *std::max_element(lengths.begin(), lengths.end()) / 4 : 0;
+  return {{&setting_named("model.d_state"), base.model.d_state * states, where},
+          {&setting_named("model.gate_kernel"), kernel, where}};
+}
+
 }  // namespace
 
 std::span<const NamedChoice> task_choices() {
@@ -120,17 +154,17 @@ std::span<const NamedChoice> recipe_choices() {
 std::span<const NamedChoice> preset_choices() {
   static const std::vector<NamedChoice> choices = [] {
     std::vector<NamedChoice> list;
-    for (const Preset& preset : kPresets)
-      list.push_back({preset.name, first_comment(preset.text)});
+    for (const Preset& preset : kPresets) {
+      if (preset.family.empty()) list.push_back({preset.name, first_comment(preset.text)});
+    }
     return list;
   }();
   return choices;
 }
 
 std::string_view preset_text(std::string_view name) {
-  const auto* preset = std::find_if(std::begin(kPresets), std::end(kPresets),
-                                    [&](const Preset& p) { return p.name == name; });
-  check(preset != std::end(kPresets), "preset_text: no preset is called '{}'", name);
+  const Preset* preset = find_preset(name, "");
+  check(preset != nullptr, "preset_text: no preset is called '{}'", name);
   return preset->text;
 }
 
@@ -146,14 +180,21 @@ Assignments recipe_assignments(std::string_view recipe) {
   return assignments_without_names(kPaperCode, source);
 }
 
-Assignments variant_assignments(std::string_view model, const Settings& base) {
-  const std::int64_t states = model == "mamba-2x" ? 2 : model == "mamba-4x" ? 4 : 1;
-  const Integers& lengths = base.data.lengths;
-  const bool gated = model == "mamba-gs";
-  const std::int64_t kernel = gated ? *std::max_element(lengths.begin(), lengths.end()) / 4 : 0;
-  const std::string where = fmt::format("model {}", model);
-  return {{&setting_named("model.d_state"), base.model.d_state * states, where},
-          {&setting_named("model.gate_kernel"), kernel, where}};
+std::string_view family_of(std::string_view model) {
+  return model.substr(0, model.find('-'));
+}
+
+Assignments model_assignments(std::string_view model, std::string_view preset,
+                              const Settings& base) {
+  const std::string_view family = family_of(model);
+  Assignments result;
+  if (const Preset* changes = find_preset(preset, family)) {
+    result =
+        assignments_without_names(changes->text, fmt::format("presets/{}/{}.toml", preset, family));
+  }
+  const Assignments variant = variant_assignments(model, with(result, base));
+  result.insert(result.end(), variant.begin(), variant.end());
+  return result;
 }
 
 }  // namespace farsight

@@ -1,6 +1,9 @@
 // The names a run is described by, and what each of them sets: presets (sizes and protocol, files
 // in presets/, built into the program), recipes (the paper's text, its released code, or ours) and
-// model variants. resolve.h puts them in order.
+// models. resolve.h puts them in order.
+//
+// A model's name is that of its family, or of a variant: mamba, mamba-2x, pythia-160m. A preset's
+// own file has the sizes of Mamba; presets/NAME/FAMILY.toml says what another family changes.
 #pragma once
 
 #include <span>
@@ -37,9 +40,15 @@ using Assignments = std::vector<Assignment>;
 Assignments preset_assignments(std::string_view preset);
 Assignments recipe_assignments(std::string_view recipe);
 
-/// What the model's name sets on top of `base` (the settings after preset and recipe):
+/// The family of a model's name: "mamba" for "mamba-2x".
+std::string_view family_of(std::string_view model);
+
+/// What the model's name sets on top of `base` (the settings after preset and recipe): the file of
+/// its family, then
 ///   mamba-2x, mamba-4x   twice, four times the state: d_state
 ///   mamba-gs             global selection: gate_kernel = longest length / 4 (models.md section 2)
-Assignments variant_assignments(std::string_view model, const Settings& base);
+///   pythia-160m          half as many layers again: n_layer
+Assignments model_assignments(std::string_view model, std::string_view preset,
+                              const Settings& base);
 
 }  // namespace farsight

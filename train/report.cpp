@@ -27,6 +27,7 @@ std::string_view paper_name(std::string_view model) {
   if (model == "mamba") return "paper, Mamba 130M";
   if (model == "mamba-2x") return "paper, Mamba 2x";
   if (model == "mamba-4x") return "paper, Mamba 4x";
+  if (model == "pythia") return "paper, Pythia 133M";
   return "paper, Mamba GS";
 }
 

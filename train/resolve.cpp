@@ -62,8 +62,9 @@ Origin Resolved::origin_of(std::string_view name) const {
   return origins[index_of(setting_named(name))];
 }
 
-Resolved resolve(const Assignments& file, const Assignments& flags) {
+Resolved resolve(const Assignments& file, const Assignments& flags, std::string_view model) {
   Settings named;  // only its preset, recipe and model are read
+  named.run.model = model;
   for (const Assignments* layer : {&file, &flags}) {
     for (const Assignment& assignment : *layer)
       assignment.setting->set(named, assignment.value);
@@ -73,10 +74,11 @@ Resolved resolve(const Assignments& file, const Assignments& flags) {
 
   Resolved base{.settings = {},
                 .origins = std::vector<Origin>(all_settings().size(), Origin::built_in)};
+  base.settings.run.model = model;
   apply(preset, Origin::preset, base);
   apply(recipe, Origin::recipe, base);
-  const Assignments variant = variant_assignments(named.run.model, base.settings);
-  apply(variant, Origin::model, base);
+  const Assignments sizes = model_assignments(named.run.model, named.run.preset, base.settings);
+  apply(sizes, Origin::model, base);
 
   Resolved resolved = base;
   apply(file, Origin::file, resolved);
@@ -91,7 +93,12 @@ Resolved resolve(const Assignments& file, const Assignments& flags) {
     restore(recipe_assignments(old_recipe), base, resolved);
     restore(recipe, base, resolved);
   }
-  if (!old_preset.empty() || !old_model.empty()) restore(variant, base, resolved);
+  if (!old_preset.empty() || !old_model.empty()) {
+    restore(model_assignments(old_model.empty() ? named.run.model : old_model,
+                              old_preset.empty() ? named.run.preset : old_preset, base.settings),
+            base, resolved);
+    restore(sizes, base, resolved);
+  }
 
   apply(flags, Origin::flag, resolved);
   check_consistency(resolved.settings);

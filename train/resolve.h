@@ -29,8 +29,10 @@ struct Resolved {
   Origin origin_of(std::string_view name) const;
 };
 
-/// Throws Error(usage or data) if the settings do not fit together (check_consistency).
-Resolved resolve(const Assignments& file, const Assignments& flags);
+/// `model` is trained where neither names one. Throws Error(usage or data) if the settings do not
+/// fit together (check_consistency).
+Resolved resolve(const Assignments& file, const Assignments& flags,
+                 std::string_view model = RunSettings().model);
 
 /// The settings as TOML, each with its origin: what --print-config prints.
 std::string print_config(const Resolved& resolved);

@@ -48,7 +48,8 @@ struct RunSettings {
   std::string out;
 };
 
-/// Sizes of the model. The defaults are those of Mamba-130M (spec: the Hugging Face configuration).
+/// Sizes of the model; a family reads those it has. The defaults are those of Mamba-130M (spec: the
+/// Hugging Face configuration).
 struct ModelSettings {
   std::int64_t vocab_size = 50280;
   std::int64_t d_model = 768;
@@ -57,6 +58,9 @@ struct ModelSettings {
   std::int64_t d_conv = 4;
   std::int64_t expand = 2;
   std::int64_t dt_rank = 0;
+  std::int64_t n_head = 12;
+  std::int64_t d_ff = 0;
+  double rotary_pct = 0.25;
   std::int64_t gate_kernel = 0;
   Integers gate_layers;
   double norm_eps = 1e-5;

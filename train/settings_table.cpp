@@ -118,6 +118,12 @@ std::vector<Setting> make_table() {
              model<&M::dt_rank>("model.dt_rank", "",
                                 "rank R of the step projection, 0 = d_model / 16, "
                                 "rounded up")),
+      within(1, 65536, model<&M::n_head>("model.n_head", "", "attention heads (pythia)")),
+      within(0, 262144,
+             model<&M::d_ff>("model.d_ff", "", "inner width of the MLP (pythia), 0 = 4 x d_model")),
+      within(0, 1,
+             model<&M::rotary_pct>("model.rotary_pct", "",
+                                   "share of a head's dims with rotary positions (pythia)")),
       within(0, 65536,
              model<&M::gate_kernel>("model.gate_kernel", "",
                                     "taps K of the global-selection gate, 0 = no gate")),
@@ -125,7 +131,7 @@ std::vector<Setting> make_table() {
              model<&M::gate_layers>("model.gate_layers", "",
                                     "blocks that have the gate, counted from 0; empty = "
                                     "all")),
-      within(1e-12, 1, model<&M::norm_eps>("model.norm_eps", "", "epsilon inside RMSNorm")),
+      within(1e-12, 1, model<&M::norm_eps>("model.norm_eps", "", "epsilon inside the norms")),
       model<&M::init>("model.init", "",
                       "first parameters: standard (dt bias for steps of 0.001 to 0.1), or released "
                       "(dt bias 0, as the paper's code)"),

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "train/presets.h"
 
 namespace farsight {
 
@@ -15,7 +16,9 @@ std::vector<int> as_ints(const Integers& list) {
   return result;
 }
 
-void check_gate(const ModelSettings& model) {
+void check_gate(const ModelSettings& model, std::string_view family) {
+  require(family == "mamba" || model.gate_kernel == 0, ExitCode::usage,
+          "model.gate_kernel is a setting of Mamba, and this model is {}", family);
   std::int64_t before = -1;
   for (const std::int64_t layer : model.gate_layers) {
     require(layer < model.n_layer, ExitCode::usage,
@@ -51,7 +54,7 @@ void check_consistency(const Settings& settings) {
           "model.vocab_size must be at least {}, because a task with data.vocabulary = {} uses ids "
           "0 to {}; got {}",
           ids, settings.data.vocabulary, ids - 1, settings.model.vocab_size);
-  check_gate(settings.model);
+  check_gate(settings.model, family_of(settings.run.model));
 }
 
 }  // namespace farsight
