@@ -58,6 +58,14 @@ std::uint64_t BoundedReader::little_endian(std::uint64_t n, std::string_view wha
   return value;
 }
 
+std::uint8_t BoundedReader::u8(std::string_view what) {
+  return static_cast<std::uint8_t>(little_endian(1, what));
+}
+
+std::uint16_t BoundedReader::u16(std::string_view what) {
+  return static_cast<std::uint16_t>(little_endian(2, what));
+}
+
 std::uint32_t BoundedReader::u32(std::string_view what) {
   return static_cast<std::uint32_t>(little_endian(4, what));
 }

@@ -59,6 +59,8 @@ class BoundedReader {
   /// The next n bytes, a view. Refuses when fewer are left.
   std::span<const std::byte> take(std::uint64_t n, std::string_view what);
   /// Little-endian numbers.
+  std::uint8_t u8(std::string_view what);
+  std::uint16_t u16(std::string_view what);
   std::uint32_t u32(std::string_view what);
   std::uint64_t u64(std::string_view what);
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/bounded_reader.h"
+#include "core/half.h"
 #include "core/json.h"
 
 namespace farsight {
@@ -64,13 +65,11 @@ std::string tensor_called(std::string_view name) {
 }
 
 std::uint64_t element_bytes(const Json& dtype, const std::string& tensor) {
-  const auto known =
-      std::find_if(kElementBytes.begin(), kElementBytes.end(),
-                   [&](const auto& entry) { return entry.first == dtype.as_string(); });
-  if (known == kElementBytes.end()) {
+  const std::uint64_t bytes = farsight::element_bytes(dtype.as_string());
+  if (bytes == 0) {
     dtype.refuse(tensor + ": unknown dtype " + Json(dtype.as_string().substr(0, 20)).dump());
   }
-  return known->second;
+  return bytes;
 }
 
 StoredTensor parse_entry(const std::string& name, const Json& entry, const Place& place) {
@@ -141,20 +140,13 @@ void check_contiguous(std::vector<StoredTensor>& tensors, std::uint64_t data_beg
   }
 }
 
-/// IEEE half to float: exact, subnormals included.
-float from_half(std::uint16_t half) {
-  const std::uint32_t sign = std::uint32_t{half & 0x8000u} << 16;
-  const std::uint32_t exponent = (half >> 10) & 0x1fu;
-  const std::uint32_t fraction = half & 0x3ffu;
-  if (exponent == 0) {
-    const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
-    return sign != 0 ? -magnitude : magnitude;
-  }
-  const std::uint32_t wide = exponent == 31 ? 255 : exponent + 112;
-  return __builtin_bit_cast(float, sign | wide << 23 | fraction << 13);
-}
-
 }  // namespace
+
+std::uint64_t element_bytes(std::string_view dtype) {
+  const auto known = std::find_if(kElementBytes.begin(), kElementBytes.end(),
+                                  [&](const auto& entry) { return entry.first == dtype; });
+  return known == kElementBytes.end() ? 0 : known->second;
+}
 
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> beginning,
                                            std::uint64_t file_bytes, std::string_view file) {
@@ -216,26 +208,31 @@ const StoredTensor* SafetensorsFile::find(std::string_view name) const {
 Tensor SafetensorsFile::load(std::string_view name) const {
   const StoredTensor* stored = find(name);
   require(stored != nullptr, ExitCode::data, "{}: there is no {}", path(), tensor_called(name));
-  require(stored->shape.size() <= std::size_t{Shape::kMaxDims}, ExitCode::data,
-          "{}: {} has rank {}, at most {} can be loaded", path(), tensor_called(name),
-          stored->shape.size(), Shape::kMaxDims);
+  return load_elements(*stored, path(),
+                       [&](std::span<std::byte> out) { file_.read_at(stored->begin, out); });
+}
+
+Tensor load_elements(const StoredTensor& stored, std::string_view file,
+                     const std::function<void(std::span<std::byte>)>& fill) {
+  require(stored.shape.size() <= std::size_t{Shape::kMaxDims}, ExitCode::corrupt,
+          "{}: {} has rank {}, at most {} can be loaded", file, tensor_called(stored.name),
+          stored.shape.size(), Shape::kMaxDims);
   Shape shape;
-  for (const std::int64_t size : stored->shape) {
+  for (const std::int64_t size : stored.shape) {
     shape.dims[static_cast<std::size_t>(shape.n++)] = size;
   }
   const auto read = [&](DType dtype) {
     Tensor tensor = Tensor::empty(shape, dtype, Device::cpu, "loaded");
-    file_.read_at(stored->begin, {static_cast<std::byte*>(tensor.ptr()),
-                                  static_cast<std::size_t>(stored->end - stored->begin)});
+    fill({static_cast<std::byte*>(tensor.ptr()), static_cast<std::size_t>(tensor.bytes())});
     return tensor;
   };
-  if (stored->dtype == "F64") return read(DType::f64);
-  if (stored->dtype == "F32") return read(DType::f32);
-  if (stored->dtype == "BF16") return read(DType::bf16);
-  if (stored->dtype == "I32") return read(DType::i32);
-  require(stored->dtype == "F16", ExitCode::data,
-          "{}: {} is {}; F64, F32, F16, BF16 and I32 can be loaded", path(), tensor_called(name),
-          stored->dtype);
+  if (stored.dtype == "F64") return read(DType::f64);
+  if (stored.dtype == "F32") return read(DType::f32);
+  if (stored.dtype == "BF16") return read(DType::bf16);
+  if (stored.dtype == "I32") return read(DType::i32);
+  require(stored.dtype == "F16", ExitCode::corrupt,
+          "{}: {} is {}; F64, F32, F16, BF16 and I32 can be loaded", file,
+          tensor_called(stored.name), stored.dtype);
   const Tensor halves = read(DType::bf16);  // the same two bytes an element, read as half below
   Tensor floats = Tensor::empty(shape, DType::f32, Device::cpu, "loaded");
   std::transform(halves.data<bf16>(), halves.data<bf16>() + halves.elements(), floats.data<float>(),

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -27,6 +28,7 @@ using Metadata = std::map<std::string, std::string>;
 struct NamedTensor {
   std::string name;
   Tensor tensor;
+  bool as_half = false;  ///< an f32 tensor that is written as F16
 };
 
 /// Streams the tensors (CPU; a strided view is made dense, one at a time) into `file`. Larger
@@ -45,6 +47,15 @@ struct StoredTensor {
   std::vector<std::int64_t> shape;   ///< up to 8 sizes
   std::uint64_t begin = 0, end = 0;  ///< bytes of the file
 };
+
+/// Bytes of an element of a stored type, "F32"; 0 for one that is unknown.
+std::uint64_t element_bytes(std::string_view dtype);
+
+/// A tensor on the CPU whose elements, dense and as stored, `fill` writes: F64, F32, BF16 and I32 as
+/// they are, F16 as f32. Error(corrupt) naming `file` and the tensor for other types and ranks above
+/// Shape::kMaxDims.
+Tensor load_elements(const StoredTensor& stored, std::string_view file,
+                     const std::function<void(std::span<std::byte>)>& fill);
 
 struct SafetensorsHeader {
   std::vector<StoredTensor> tensors;  ///< in the order of their bytes
@@ -66,8 +77,7 @@ class SafetensorsFile {
   const Metadata& metadata() const { return header_.metadata; }
   /// Null when there is no such tensor.
   const StoredTensor* find(std::string_view name) const;
-  /// A copy on the CPU. F64, F32, BF16 and I32 come as they are, F16 as f32 (exact); other types
-  /// and ranks above Shape::kMaxDims are Error(data) naming the tensor. Any number of threads.
+  /// A copy on the CPU, as load_elements makes it. Any number of threads.
   Tensor load(std::string_view name) const;
 
  private:

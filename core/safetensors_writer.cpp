@@ -3,6 +3,7 @@
 
 #include "core/bounded_reader.h"
 #include "core/check.h"
+#include "core/half.h"
 #include "core/json.h"
 #include "core/safetensors.h"
 
@@ -35,21 +36,35 @@ void check_name(const std::string& name, std::set<std::string_view>& names) {
   check(names.insert(name).second, "safetensors: two tensors are named '{}'", name);
 }
 
+/// Bytes of an element.
+std::int64_t stored_size(const NamedTensor& named) {
+  return named.as_half ? 2 : size_of(named.tensor.dtype());
+}
+
+std::vector<std::uint16_t> halves_of(const Tensor& dense) {
+  std::vector<std::uint16_t> halves;
+  for (const float value : dense.span<float>()) {
+    halves.push_back(to_half(value));
+  }
+  return halves;
+}
+
 std::vector<const NamedTensor*> in_file_order(std::span<const NamedTensor> tensors) {
   std::vector<const NamedTensor*> order;
   for (const NamedTensor& named : tensors) {
     order.push_back(&named);
   }
   std::sort(order.begin(), order.end(), [](const NamedTensor* a, const NamedTensor* b) {
-    const std::int64_t a_size = size_of(a->tensor.dtype());
-    const std::int64_t b_size = size_of(b->tensor.dtype());
+    const std::int64_t a_size = stored_size(*a), b_size = stored_size(*b);
     return a_size != b_size ? a_size > b_size : a->name < b->name;
   });
   return order;
 }
 
-Json describe(const Tensor& tensor, std::uint64_t begin, std::uint64_t end) {
-  Json entry = Json::object({{"dtype", stored_name(tensor.dtype())}, {"shape", Json::array()}});
+Json describe(const NamedTensor& named, std::uint64_t begin, std::uint64_t end) {
+  const Tensor& tensor = named.tensor;
+  const char* dtype = named.as_half ? "F16" : stored_name(tensor.dtype());
+  Json entry = Json::object({{"dtype", dtype}, {"shape", Json::array()}});
   for (int i = 0; i < tensor.shape().n; i++) {
     entry["shape"].push_back(tensor.dim(i));
   }
@@ -73,8 +88,11 @@ void write_safetensors(OutputFile& file, std::span<const NamedTensor> tensors,
     check_name(named->name, names);
     check(static_cast<bool>(named->tensor) && named->tensor.device() == Device::cpu,
           "safetensors: '{}' must be a tensor on the CPU", named->name);
-    const std::uint64_t end = bytes + static_cast<std::uint64_t>(named->tensor.bytes());
-    header[named->name] = describe(named->tensor, bytes, end);
+    check(!named->as_half || named->tensor.dtype() == DType::f32,
+          "safetensors: '{}' must be f32 to be written as F16", named->name);
+    const std::uint64_t end =
+        bytes + static_cast<std::uint64_t>(named->tensor.elements() * stored_size(*named));
+    header[named->name] = describe(*named, bytes, end);
     bytes = end;
   }
   std::string text = header.dump();
@@ -87,6 +105,11 @@ void write_safetensors(OutputFile& file, std::span<const NamedTensor> tensors,
   file.write(length + text);
   for (const NamedTensor* named : order) {
     const Tensor dense = named->tensor.contiguous();
+    if (named->as_half) {
+      const std::vector<std::uint16_t> halves = halves_of(dense);
+      file.write(std::as_bytes(std::span(halves)));
+      continue;
+    }
     file.write(
         {static_cast<const std::byte*>(dense.ptr()), static_cast<std::size_t>(dense.bytes())});
   }
