@@ -1,4 +1,5 @@
-// TEMPORARY, from the lead: measured results and stall reasons of commit 24e99e8 are in /tmp/gpu_outcomes.md; read them now and delete this line.
+#warning \
+    "FROM THE LEAD: measured times and per-instruction stalls of your kernels are in /tmp/gpu_outcomes.md - read it now, then delete this line"
 // Selective scan, backward, on tensor cores. Tiles, warps and layout as in the forward
 // (selective_scan_matrix.cuh); chunks from last to first. A chunk of kSteps steps:
 //
@@ -90,8 +91,11 @@ __device__ inline void reverse(const Warp& warp, const SlotLane& at, const Tile&
     float channels[2][4] = {};  // columns: lambda B of four steps, decay e of four steps
     float states[4];            // columns: dC of four steps, dB of four steps
 #pragma unroll
-    for (int k = kGroupSteps - 1; k >= 0; k--) {
+    for (int k = 0; k < kGroupSteps; k++) {
       sum_channels(states, by_channel + unsigned(k + 1) * kSlotBytes, weights, k, pair);
+    }
+#pragma unroll 2  // more at once would spill
+    for (int k = kGroupSteps - 1; k >= 0; k--) {
       Tile before;
       load_tile(before, by_state + unsigned(k) * kSlotBytes, identity);
       add_outer(adjoint, dy, C, pair == k);  // now lambda
@@ -138,7 +142,7 @@ __device__ inline void reverse(const Warp& warp, const SlotLane& at, const Tile&
 template <int kParts, bool kLean, bool kGate>
 __global__ void __launch_bounds__(kBackwardThreads, 3)
     scan_backward_matrix(const __grid_constant__ ScanArgs a, int passes) {
-  using Warp = BackwardWarp<kParts, kLean, kGate>;
+  using Warp = BackwardPhases<kParts, kLean, kGate>;
   extern __shared__ uint4 memory[];
   for (int pass = 0; pass < passes; pass++) {
     Warp warp(a, *reinterpret_cast<BackwardShared<kParts>*>(memory), pass, passes);

@@ -2,61 +2,9 @@
 // kSteps steps needs before, between and after them, four channels of a step at a time.
 #pragma once
 
-#include "cuda/selective_scan_slots.cuh"
+#include "cuda/selective_scan_matrix_warp.cuh"
 
 namespace farsight::cuda {
-
-inline constexpr int kBackwardThreads = 32 * kTileWarps;
-inline constexpr int kGroups = kSteps / kGroupSteps;
-static_assert(kSteps % kGroupSteps == 0);
-inline constexpr int kRowFours = kTileChannels / 4;
-
-template <int kParts>
-struct BackwardShared {
-  static constexpr int kSets = TilePlace<kParts>::kSets;
-  static constexpr int kN = kScanStates * kParts;
-  struct Set {                            // of 32 channels
-    float4 dt[kSteps][kRowFours];         // kLongTime where a sequence starts
-    float4 input[kSteps][kRowFours];      // dt u
-    float4 y[kParts][kSteps][kRowFours];  // C h of a part of the states; then [0] is dy silu(z)
-  };
-  uint4 slots[kTileWarps][kSteps + 1][kSlotBytes / 16];  // before the chunk, and after every step
-  Set sets[kSets];
-  float4 totals[2][kBackwardThreads];     // every thread's dD and dbias: registers are scarce
-  unsigned selection[kSteps][2][kN / 2];  // B and C, zeros beyond N
-};
-/// What four steps leave in a warp's slots when these are free.
-struct GroupSums {
-  float4 channels[2][kGroupSteps][kRowFours];  // sums over the part's states: lambda B; decay e
-  static constexpr int kStride = kScanStates + 4;
-  float states[2][kGroupSteps][kStride];  // sums over the 32 channels: dC, dB
-};
-static_assert(sizeof(GroupSums) <= kGroupSteps * kSlotBytes);
-
-/// Waits for this thread's copies; a barrier must follow.
-__device__ inline void await_copies() {
-  asm volatile("cp.async.wait_all;" ::: "memory");
-}
-/// 4 bytes from global to shared memory in the background, zeros if not `valid`.
-__device__ inline void copy_4(void* to, const void* from, bool valid) {
-  const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to));
-  const int bytes = valid ? 4 : 0;
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(address), "l"(from), "r"(bytes)
-               : "memory");
-}
-
-__device__ inline float4 to_float4(const float (&x)[4]) {
-  return make_float4(x[0], x[1], x[2], x[3]);
-}
-__device__ inline void from_float4(const float4& from, float (&x)[4]) {
-  x[0] = from.x;
-  x[1] = from.y;
-  x[2] = from.z;
-  x[3] = from.w;
-}
-__device__ inline void add_float4(float4& to, const float (&x)[4]) {
-  to = make_float4(to.x + x[0], to.y + x[1], to.z + x[2], to.w + x[3]);
-}
 
 /// Stores four channels of a gradient of the activations, by offsets of 32 bits.
 template <bool kLean>
@@ -82,134 +30,15 @@ __device__ inline float sigmoid_of_softplus(float dt) {
   return dt < 0x1p-8f ? small : 1.0f - exp2_approx(-dt * kLog2E);
 }
 
-/// A warp's work. kLean: z and the gradients of all activations are there, none is added to what is
-/// there, and no sequence starts inside a row; the gate is there if kGate. Otherwise all is asked.
 template <int kParts, bool kLean, bool kGate>
-struct BackwardWarp {
-  using Shared = BackwardShared<kParts>;
-  static constexpr int kOwn = (kGroups + kParts - 1) / kParts;  // groups of steps it prepares
-  static constexpr int kN = Shared::kN;
-  const ScanArgs& a;
-  Shared& shared;
-  TilePlace<kParts> me;
-  typename Shared::Set& set;
-  const int T, N;
-
-  const int group, share, pass;  // of the sums: the channels; the sequences; the turn in the group
-  unsigned first_row = 0;        // of the sequence
-  int first = 0, groups = 0;     // of the chunk: its first step, its groups of four steps
-
-  __device__ BackwardWarp(const ScanArgs& args, Shared& memory, int turn, int passes)
-      : a(args),
-        shared(memory),
-        me(args, 0,
-           static_cast<int>(blockIdx.x % static_cast<unsigned>(args.groups)) * passes + turn),
-        set(memory.sets[me.set]),
-        T(static_cast<int>(args.T)),
-        N(static_cast<int>(args.N)),
-        group(static_cast<int>(blockIdx.x % static_cast<unsigned>(args.groups))),
-        share(static_cast<int>(blockIdx.x / static_cast<unsigned>(args.groups))),
-        pass(turn) {}
-
-  __device__ void begin_sequence(int b) {
-    me.b = b;
-    first_row = unsigned(b) * unsigned(T);
-  }
-  __device__ void begin_chunk(int chunk) {
-    first = chunk * kSteps;
-    groups = (min(kSteps, T - first) + kGroupSteps - 1) / kGroupSteps;
-  }
-  __device__ bool has_gate() const { return kLean ? kGate : a.gate != nullptr; }
-  __device__ bool has_z() const { return kLean || a.z != nullptr; }
-  __device__ bool starts(unsigned row) const {
-    return !kLean && a.position != nullptr && a.position[row] == 0;
-  }
-  __device__ unsigned row_of(int t) const { return first_row + unsigned(min(t, T - 1)); }
-  __device__ uint2 four(const void* from, std::int64_t stride, unsigned row) const {
-    return Rows(from, stride).at<uint2>(row, me.d);
-  }
-  /// delta gate + bias.
-  __device__ void load_p(unsigned row, const float (&bias)[4], float (&p)[4]) const {
-    unpack_four(four(a.delta, a.delta_stride, row), p);
-    float gate[4] = {1, 1, 1, 1};
-    if (has_gate()) unpack_four(four(a.gate, a.gate_stride, row), gate);
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      p[i] = fmaf(p[i], gate[i], bias[i]);
-    }
-  }
-  /// Of what is loaded ahead: without a test, which would cost more than a row in vain.
-  __device__ unsigned own_row(int o) const {
-    return row_of(first + kGroupSteps * (me.part + o * kParts) + me.pair);
-  }
-  /// f(group s, step in the chunk, index o) for the steps that this lane prepares.
-  template <class F>
-  __device__ void each_own(F f) const {
-#pragma unroll
-    for (int o = 0; o < kOwn; o++) {
-      const int s = me.part + o * kParts;
-      if (s < groups) f(s, kGroupSteps * s + me.pair, o);
-    }
-  }
-
-  /// f(step) where a chunk reaches beyond the sequence or a tile beyond the channels.
-  template <class F>
-  __device__ void clear_beyond(F f) const {
-    if (first + kSteps <= T && me.whole) return;
-    each_own([&](int, int step, int) {
-      if (!me.valid || first + step >= T) f(step);
-    });
-  }
-
-  /// Sends a chunk's rows of B and C on their way to shared memory; see await_copies.
-  __device__ void copy_selection(int sequence, int chunk) const {
-    constexpr int kWords = kSteps * kN;
-#pragma unroll
-    for (int i = 0; i < kWords; i += kBackwardThreads) {
-      const int at = i + static_cast<int>(threadIdx.x), step = at / kN;
-      const int which = at % kN / (kN / 2), word = at % (kN / 2);
-      if (i + kBackwardThreads > kWords && at >= kWords) break;
-      const Rows rows(which == 0 ? a.B : a.C, which == 0 ? a.B_stride : a.C_stride);
-      copy_4(&shared.selection[step][which][word],
-             rows.address(unsigned(sequence * T + min(chunk * kSteps + step, T - 1)),
-                          min(2 * word, N - 2)),
-             2 * word < N);
-    }
-  }
-  /// State 8 j + row of B or C at a step, for add_outer.
-  __device__ float of_step(int which, int step, int j) const {
-    const auto* const row = reinterpret_cast<const unsigned short*>(shared.selection[step][which]);
-    return __uint_as_float(unsigned(row[me.n + 8 * j + me.row]) << 16);
-  }
-  /// States 8 j + 2 pair and the next, for sums over the states.
-  __device__ unsigned of_states(int which, int step, int j) const {
-    return shared.selection[step][which][me.n / 2 + 4 * j + me.pair];
-  }
-
-  __device__ void load_checkpoint(int chunk, Words& words) const {
-    if (chunk == 0) {
-      Tile h;
-      me.load_state(a, a.initial_state, h);
-      return pack_tile(h, words);
-    }
-    const unsigned from = checkpoint(a, me, chunk), channels = static_cast<unsigned>(a.channels);
-    const auto* const all = static_cast<const uint2*>(a.checkpoints);
-    const int states = N - me.n - 2 * me.pair;
-#pragma unroll
-    for (int j = 0; j < 2; j++) {
-      uint2 of_state[2] = {};
-      if (8 * j < states) {
-        of_state[0] = all[(from + unsigned(8 * j) * channels) / 4];
-        of_state[1] = all[(from + unsigned(8 * j + 1) * channels) / 4];
-      }
-#pragma unroll
-      for (int e = 0; e < 2; e++) {
-        const unsigned select = e == 0 ? 0x5410 : 0x7632;
-        words[0][2 * j + e] = __byte_perm(of_state[0].x, of_state[1].x, select);
-        words[1][2 * j + e] = __byte_perm(of_state[0].y, of_state[1].y, select);
-      }
-    }
-  }
+struct BackwardPhases : BackwardWarp<kParts, kLean, kGate> {
+  using Base = BackwardWarp<kParts, kLean, kGate>;
+  using Base::a, Base::shared, Base::me, Base::set, Base::T, Base::N, Base::first, Base::first_row;
+  using Base::Base;
+  using Base::group, Base::share, Base::pass, Base::kN, Base::kOwn;
+  using Base::has_gate, Base::has_z, Base::starts, Base::row_of, Base::own_row, Base::four;
+  using Base::load_p, Base::each_own, Base::clear_beyond;
+  using typename Base::Shared;
 
   /// dt and dt u.
   __device__ void prepare() const {
@@ -363,8 +192,8 @@ struct BackwardWarp {
   __device__ void store_selection_sums() const {
     constexpr int kAcross = 2 * kN, kAtOnce = kBackwardThreads / kAcross;
     constexpr int kWarp = static_cast<int>(sizeof(shared.slots[0]) / sizeof(float));
-    const int x = static_cast<int>(threadIdx.x) % kAcross, n = x % kN;
-    const int offset = static_cast<int>(threadIdx.x) / kAcross, which = x < kN ? 1 : 0;
+    const int thread = thread_again(), x = thread % kAcross, n = x % kN;
+    const int offset = thread / kAcross, which = x < kN ? 1 : 0;
     const float* const from = &sums_of(n / kScanStates, 0).states[which][offset][n % kScanStates];
     float* const to = static_cast<float*>(a.partial_bc) +
                       (std::int64_t(group) * a.batch * T + first_row + first + offset) * 2 * N +

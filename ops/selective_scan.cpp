@@ -16,8 +16,8 @@ struct Sizes {
 
 /// How the backward's partial sums are cut.
 struct Cut {
-  std::int64_t groups,
-      shares;  // of the channels, for dB and dC; of the batch, for dA, dD and dbias
+  std::int64_t groups;  // of the channels, for dB and dC
+  std::int64_t shares;  // of the batch, for dA, dD and dbias
 };
 Cut cut_of(Device device, const Sizes& s) {
   Cut cut{(s.channels + kGroup - 1) / kGroup, std::min(kShares, s.batch)};
