@@ -6,6 +6,7 @@
 // Floor: q, k, v read once, y written once; backward the same with dy, dq, dk, dv. Reads of k and v
 // by the blocks of other tiles come from the L2 cache.
 #include "cuda/attention.cuh"
+#include "cuda/attention_matrix.cuh"
 
 namespace farsight::cuda {
 namespace {
@@ -283,6 +284,10 @@ void launch_tiles(Kernel kernel, const AttentionArgs& a, int bytes, const char* 
 void attention_forward(const AttentionArgs& a) {
   if (a.B * a.T == 0) return;
   attention_turns(a);
+  if (matrix::fits(a)) {
+    matrix::forward(a);
+    return;
+  }
   with_device_type(a.type, "attention_forward", [&]<class T>() {
     const int bytes = shared_bytes(a, 4, 1) + int(sizeof(float)) * kTile;
     launch_tiles(attend<T>, a, bytes, "attention_forward");
@@ -295,6 +300,10 @@ void attention_backward(const AttentionArgs& a) {
     const int blocks = blocks_for(a.B * a.H * a.T, kThreads / 32);
     sum_dy_y<T><<<blocks, kThreads, 0, stream()>>>(a);
     launched("attention_backward, delta");
+    if (matrix::fits(a)) {
+      matrix::backward(a);
+      return;
+    }
     launch_tiles(differentiate_keys<T>, a, shared_bytes(a, 6, 2), "attention_backward, dk and dv");
     launch_tiles(differentiate_queries<T>, a, shared_bytes(a, 5, 2), "attention_backward, dq");
   });

@@ -10,6 +10,12 @@ namespace farsight::cuda {
 /// Fills the table of cosines and sines.
 void attention_turns(const AttentionArgs& a);
 
+// On tensor cores (attention_matrix.cuh says for which tensors).
+namespace matrix {
+void forward(const AttentionArgs& a);
+void backward(const AttentionArgs& a);  // delta is there
+}  // namespace matrix
+
 /// One head of one row of the batch.
 template <class T>
 struct Head {

@@ -24,7 +24,7 @@ std::vector<OpCase> layer_norm_cases() {
   OpCase base{.name = "",
               .kernels = {"layer_norm_forward", "layer_norm_backward"},
               .size_names = {"rows", "D"},
-              .sizes = {{1, 3}, {7, 5}, {65, 64}, {33, 131}},
+              .sizes = {{1, 9}, {7, 5}, {65, 64}, {33, 131}},
               .inputs = {},
               .call = {}};
   OpCase parallel_block = base;
