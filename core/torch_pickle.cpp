@@ -208,14 +208,10 @@ class Machine {
     }
   }
 
-  void add_items(const std::vector<Index>& items) {
-    if (items.size() % 2 != 0) fail("a dict's key without a value");
-    as(top(), Kind::dict, "what SETITEMS fills");
-    std::vector<Index>& all = pool_[top()].items;
-    all.insert(all.end(), items.begin(), items.end());
-  }
-  void add_elements(const std::vector<Index>& items) {
-    as(top(), Kind::tuple, "what APPENDS fills");
+  /// Into the dict or list on top.
+  void extend(Kind kind, const std::vector<Index>& items) {
+    if (kind == Kind::dict && items.size() % 2 != 0) fail("a dict's key without a value");
+    as(top(), kind, "what is filled");
     std::vector<Index>& all = pool_[top()].items;
     all.insert(all.end(), items.begin(), items.end());
   }
@@ -280,28 +276,20 @@ class Machine {
         push({.kind = Kind::tuple, .items = pop_count(opcode - 0x84u)});
         break;
       case 's':
-        add_items(pop_count(2));
-        break;
       case 'u':
-        add_items(pop_to_mark());
+        extend(Kind::dict, opcode == 's' ? pop_count(2) : pop_to_mark());
         break;
       case 'a':
-        add_elements(pop_count(1));
-        break;
       case 'e':
-        add_elements(pop_to_mark());
+        extend(Kind::tuple, opcode == 'a' ? pop_count(1) : pop_to_mark());
         break;
       case 'q':
-        remember(reader_.u8("memo's number"));
-        break;
       case 'r':
-        remember(reader_.u32("memo's number"));
+        remember(opcode == 'q' ? reader_.u8("memo's number") : reader_.u32("memo's number"));
         break;
       case 'h':
-        recall(reader_.u8("memo's number"));
-        break;
       case 'j':
-        recall(reader_.u32("memo's number"));
+        recall(opcode == 'h' ? reader_.u8("memo's number") : reader_.u32("memo's number"));
         break;
       case 'X': {
         const std::uint32_t bytes = reader_.u32("length of a string");

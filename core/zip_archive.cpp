@@ -64,6 +64,13 @@ Directory directory64(const InputFile& file, std::uint64_t end_at) {
   return directory;
 }
 
+/// torch.save writes a zip64 directory beside the old one, also where the old one would do.
+bool has_locator64(const InputFile& file, std::uint64_t end_at) {
+  if (end_at < kLocator64Bytes) return false;
+  const auto bytes = bytes_at(file, end_at - kLocator64Bytes, kLocator64Bytes);
+  return BoundedReader(bytes, file.path()).u32("signature") == kLocator64Signature;
+}
+
 Directory find_directory(const InputFile& file) {
   const std::uint64_t size = file.bytes();
   const std::uint64_t tail = std::min(size, kEndBytes + kLongestComment);
@@ -71,7 +78,8 @@ Directory find_directory(const InputFile& file) {
   // The record may be followed by a comment, which may hold its signature: the comment's length has
   // to lead exactly to the end of the file.
   for (std::uint64_t back = kEndBytes; back <= tail; back++) {
-    BoundedReader end(std::span<const std::byte>(bytes).subspan(tail - back), file.path(), size - back);
+    BoundedReader end(std::span<const std::byte>(bytes).subspan(tail - back), file.path(),
+                      size - back);
     if (end.u32("signature") != kEndSignature) continue;
     const std::uint16_t disk = end.u16("disk"), first_disk = end.u16("disk of the directory");
     const std::uint16_t here = end.u16("entries of this disk");
@@ -83,9 +91,13 @@ Directory find_directory(const InputFile& file) {
     if (disk != first_disk || here != directory.entries) {
       refuse({file.path(), size - back}, "the archive spans several disks");
     }
-    const bool wide =
-        directory.entries == 0xffff || directory.bytes == kIn64 || directory.begin == kIn64;
-    return wide ? directory64(file, size - back) : directory;
+    if (!has_locator64(file, size - back)) return directory;
+    const Directory wide = directory64(file, size - back);
+    const bool same = (directory.entries == 0xffff || directory.entries == wide.entries) &&
+                      (directory.bytes == kIn64 || directory.bytes == wide.bytes) &&
+                      (directory.begin == kIn64 || directory.begin == wide.begin);
+    if (!same) refuse({file.path(), size - back}, "the two zip directories differ");
+    return wide;
   }
   refuse({file.path(), size}, "not a zip archive, or truncated: its directory is missing");
 }

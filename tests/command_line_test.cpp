@@ -96,7 +96,8 @@ TEST_CASE("command line: misspelt flags, values and verbs get the list and the n
   CHECK(mentions(usage_error({"train", "--recipe", "paper"}), "farsight|paper-text|paper-code"));
   CHECK(mentions(usage_error({"train", "--device", "gpu"}), "auto|cpu|cuda"));
   CHECK(usage_error({"trian"}) ==
-        "mamba: the first word must be one of train|eval|generate|info, got 'trian'; did you mean "
+        "mamba: the first word must be one of train|eval|generate|info|convert|logits, got "
+        "'trian'; did you mean "
         "'train'?");
   CHECK(mentions(usage_error({"--lr", "1"}), "the first word must be one of"));
 }
@@ -121,9 +122,9 @@ TEST_CASE("command line: an empty --out means the default folder") {
 }
 
 TEST_CASE("command line: help of each verb lists every setting with its value") {
-  CHECK(mentions(parse({}).text, "usage: mamba train|eval|generate|info"));
+  CHECK(mentions(parse({}).text, "usage: mamba train|eval|generate|info|convert|logits"));
   CHECK(parse({"--help"}).text == parse({}).text);
-  for (const char* verb : {"train", "eval", "generate", "info"}) {
+  for (const char* verb : {"train", "eval", "generate", "info", "convert", "logits"}) {
     const Command command = parse({verb, "--help"});
     CHECK(command.verb == Verb::print);
     for (const Setting& setting : all_settings()) {

@@ -19,7 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr auto kVerbs = std::to_array<std::string_view>({"train", "eval", "generate", "info"});
+constexpr auto kVerbs =
+    std::to_array<std::string_view>({"train", "eval", "generate", "info", "convert", "logits"});
 
 constexpr VerbOption kCommon[] = {
     {"config", "FILE", "settings file (TOML), for example the config.toml of a run"},
@@ -56,6 +57,22 @@ constexpr VerbOption kInfo[] = {
     {"json", "", "print JSON"},
 };
 
+constexpr VerbOption kConvert[] = {
+    {"from", "PATH",
+     "a run, a checkpoint, a Hugging Face or state-spaces folder, or a file of weights "
+     "(.safetensors, "
+     ".bin, .pth) with config.json beside it"},
+    {"to", "DIR", "the folder to write; it must not be there yet"},
+    {"format", "hf|state-spaces", "names and config.json of the result [hf]"},
+    {"dtype", "f32|bf16|f16", "what the tensors are stored as [f32]"},
+};
+constexpr VerbOption kLogits[] = {
+    {"run", "DIR", "the run to use, by its best checkpoint"},
+    {"checkpoint", "DIR", "or: the checkpoint to use"},
+    {"ids", "FILE", "JSON: an array of rows of token ids, each of any length"},
+    {"out", "FILE", "safetensors to write: logits.N is [T, V] for row N"},
+};
+
 struct VerbSyntax {
   Verb verb;
   std::string_view summary;
@@ -76,6 +93,13 @@ VerbSyntax syntax_of(std::string_view name) {
   if (name == "generate") {
     return {Verb::generate, "Continues a prompt with a trained run.", with_common(kGenerate)};
   }
+  if (name == "convert") {
+    return {Verb::convert, "Writes a checkpoint as others read it.", with_common(kConvert)};
+  }
+  if (name == "logits") {
+    return {Verb::logits, "Writes the logits of given token ids, to compare with other programs.",
+            with_common(kLogits)};
+  }
   return {Verb::info, "Prints a model's parameters without training it.", with_common(kInfo)};
 }
 
@@ -91,17 +115,24 @@ std::string task_name(std::string_view text) {
   return std::get<std::string>(parse_value(setting_named("run.task"), text, "--task"));
 }
 
-/// The settings file of the run that `path` is, or is a checkpoint of.
-fs::path config_of(const fs::path& path, std::string_view flag) {
-  require(fs::exists(path), ExitCode::storage, "{}: there is no '{}'", flag, path.string());
+/// The settings file of the run that `path` is, or is a checkpoint of; empty when there is none.
+fs::path config_around(const fs::path& path) {
   fs::path folder = path.lexically_normal();
   if (!folder.has_filename()) folder = folder.parent_path();  // "runs/a/"
   for (int up = 0; up < 3; up++) {
     if (fs::exists(folder / "config.toml")) return folder / "config.toml";
     folder = folder.parent_path();
   }
-  fail(ExitCode::storage, "{}: '{}' is no run and no checkpoint of one (it has no config.toml)",
-       flag, path.string());
+  return {};
+}
+
+fs::path config_of(const fs::path& path, std::string_view flag) {
+  require(fs::exists(path), ExitCode::storage, "{}: there is no '{}'", flag, path.string());
+  const fs::path config = config_around(path);
+  require(!config.empty(), ExitCode::storage,
+          "{}: '{}' is no run and no checkpoint of one (it has no config.toml)", flag,
+          path.string());
+  return config;
 }
 
 Weights weights_of(const Words& words, std::string_view verb) {
@@ -111,9 +142,14 @@ Weights weights_of(const Words& words, std::string_view verb) {
   return weights;
 }
 
+/// A checkpoint of somebody else's, in no run's folder, has no settings of ours.
 Assignments settings_of(const Weights& weights) {
-  return read_toml_file(weights.run.empty() ? config_of(weights.checkpoint, "--checkpoint")
-                                            : config_of(weights.run, "--run"));
+  if (!weights.run.empty()) return read_toml_file(config_of(weights.run, "--run"));
+  const fs::path& checkpoint = weights.checkpoint;
+  const fs::path config = config_around(checkpoint);
+  const bool foreign = fs::is_regular_file(checkpoint) || fs::exists(checkpoint / "config.json");
+  if (config.empty() && foreign) return {};
+  return read_toml_file(config_of(checkpoint, "--checkpoint"));
 }
 
 TrainOptions train_options(const Words& words) {
@@ -168,6 +204,35 @@ GenerateOptions generate_options(const Words& words) {
     options.temperature = std::get<double>(parse_value(range, *text, "--temperature"));
   }
   return options;
+}
+
+fs::path needed(const Words& words, std::string_view verb, const std::string& flag) {
+  const auto value = words.value(flag);
+  require(value.has_value() && !value->empty(), ExitCode::usage, "{} needs --{} (see --help)", verb,
+          flag);
+  return *value;
+}
+
+std::string one_of(const Words& words, const std::string& flag,
+                   std::span<const std::string_view> names) {
+  const Setting choice{.kind = Kind::choice, .names = names};
+  const std::string text = words.value(flag).value_or(std::string(names.front()));
+  return std::get<std::string>(parse_value(choice, text, "--" + flag));
+}
+
+ConvertOptions convert_options(const Words& words) {
+  constexpr auto kFormats = std::to_array<std::string_view>({"hf", "state-spaces"});
+  constexpr auto kTypes = std::to_array<std::string_view>({"f32", "bf16", "f16"});
+  return {.from = needed(words, "convert", "from"),
+          .to = needed(words, "convert", "to"),
+          .format = one_of(words, "format", kFormats),
+          .dtype = one_of(words, "dtype", kTypes)};
+}
+
+LogitsOptions logits_options(const Words& words) {
+  return {.weights = weights_of(words, "logits"),
+          .ids = needed(words, "logits", "ids"),
+          .out = needed(words, "logits", "out")};
 }
 
 /// Help must come whatever else the command line holds.
@@ -244,6 +309,13 @@ Command parse_command_line(std::string_view program, int argc, const char* const
       break;
     case Verb::info:
       command.info.json = words.has("json");
+      break;
+    case Verb::convert:
+      command.convert = convert_options(words);
+      break;
+    case Verb::logits:
+      command.logits = logits_options(words);
+      if (!words.has("config")) file = settings_of(command.logits.weights);
       break;
     case Verb::print:
       break;

@@ -1,4 +1,4 @@
-// The command line of the zoo programs: `mamba train|eval|generate|info`.
+// The command line of the zoo programs: `mamba train|eval|generate|info|convert|logits`.
 //
 // parse_command_line() only reads: it returns what to do, or throws Error(usage), and it never
 // exits or prints. --help, --version, --list and --print-config come back as text to print.
@@ -14,7 +14,7 @@
 
 namespace farsight {
 
-enum class Verb : std::uint8_t { print, train, eval, generate, info };
+enum class Verb : std::uint8_t { print, train, eval, generate, info, convert, logits };
 
 struct TrainOptions {
   std::string resume = "auto";  ///< auto: continue an unfinished run; never; or a checkpoint's path
@@ -49,6 +49,19 @@ struct InfoOptions {
   bool json = false;
 };
 
+struct ConvertOptions {
+  std::filesystem::path from;  ///< a run, a checkpoint, a folder or file of somebody else's
+  std::filesystem::path to;    ///< a folder that is not there yet
+  std::string format = "hf";   ///< or state-spaces
+  std::string dtype = "f32";   ///< of the stored tensors: f32, bf16, f16
+};
+
+struct LogitsOptions {
+  Weights weights;
+  std::filesystem::path ids;  ///< JSON: an array of rows of token ids
+  std::filesystem::path out;  ///< safetensors
+};
+
 struct Command {
   Verb verb = Verb::print;
   std::string text;   ///< Verb::print: for stdout; then exit 0
@@ -57,6 +70,8 @@ struct Command {
   EvalOptions eval;
   GenerateOptions generate;
   InfoOptions info;
+  ConvertOptions convert;
+  LogitsOptions logits;
 
   const Settings& settings() const { return resolved.settings; }
 };

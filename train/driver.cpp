@@ -13,6 +13,7 @@
 #include "eval/recall.h"
 #include "ops/gemm.h"
 #include "train/command_line.h"
+#include "train/exchange.h"
 #include "train/generate.h"
 #include "train/plan.h"
 #include "train/presets.h"
@@ -151,19 +152,20 @@ std::filesystem::path checkpoint_of(const Weights& weights) {
 }
 
 Model loaded_model(const Settings& settings, const Weights& weights) {
-  const std::filesystem::path checkpoint = checkpoint_of(weights);
-  const Device device = device_of(settings);
-  const Json config = checkpoint_config(checkpoint);
-  compare_parameters(checkpoint, make_model(config, Device::meta, settings.run.dtype));
-  Model model = make_model(config, device, settings.run.dtype);
-  load_parameters(checkpoint, model);
-  return model;
+  return model_from(checkpoint_of(weights), device_of(settings), settings.run.dtype);
 }
 
 void run_eval(const Command& command) {
   const Settings& settings = command.settings();
   const EvalOptions& options = command.eval;
   const Model model = loaded_model(settings, options.weights);
+  for (const std::string& name : options.tasks.empty() ? all_tasks() : options.tasks) {
+    const std::int64_t ids = task_of(settings, name).model_vocabulary();
+    require(ids <= model.vocab_size, ExitCode::data,
+            "task {} uses token ids up to {}, the model knows {}: choose another --preset or a "
+            "smaller --data.vocabulary",
+            name, ids - 1, model.vocab_size);
+  }
   const std::vector<TaskAccuracy> result =
       accuracies(model, settings, options.tasks.empty() ? all_tasks() : options.tasks,
                  options.split == "valid" ? Split::valid : Split::test, options.limit);
@@ -185,6 +187,11 @@ void run_info(const Command& command) {
   const Model model = model_of(settings, Device::meta);
   print(command.info.json ? model_json(settings, model).dump(2) + "\n"
                           : model_table(settings, model));
+}
+
+void run_logits(const Command& command) {
+  const LogitsOptions& options = command.logits;
+  print(write_logits(loaded_model(command.settings(), options.weights), options));
 }
 
 int report_error(std::string_view program, std::string_view message, ExitCode code) {
@@ -218,6 +225,12 @@ int run_program(std::string_view program, int argc, const char* const* argv) {
         break;
       case Verb::info:
         run_info(command);
+        break;
+      case Verb::convert:
+        print(convert(command.convert));
+        break;
+      case Verb::logits:
+        run_logits(command);
         break;
     }
     return static_cast<int>(ExitCode::ok);

@@ -68,12 +68,14 @@ std::string described(const Setting& setting, const Settings& settings) {
 }  // namespace
 
 std::string program_help(std::string_view program) {
-  std::string text =
-      fmt::format("usage: {} train|eval|generate|info [--option value ...]\n\n", program);
+  std::string text = fmt::format(
+      "usage: {} train|eval|generate|info|convert|logits [--option value ...]\n\n", program);
   text += entry("train", "trains a model on a recall task and tests it on all of them");
   text += entry("eval", "tests a trained run on any task");
   text += entry("generate", "continues a prompt with a trained run");
   text += entry("info", "prints a model's parameters without training it");
+  text += entry("convert", "writes a checkpoint as others read it");
+  text += entry("logits", "writes the logits of given token ids");
   text += '\n';
   text += entry("VERB --help", "every option and setting of a verb");
   text += entry("--list WHAT", "tasks, models, presets or recipes");

@@ -1,0 +1,188 @@
+#include "models/name_tables.h"
+
+#include <algorithm>
+
+namespace farsight {
+namespace {
+
+using enum NameRule::Kind;
+
+/// Called the same by us.
+constexpr NameRule same(std::string_view name) {
+  return {name, name};
+}
+
+constexpr NameRule kMamba[] = {
+    same("backbone.embeddings.weight"),
+    same("backbone.layers.#.norm.weight"),
+    same("backbone.layers.#.mixer.in_proj.weight"),
+    same("backbone.layers.#.mixer.conv1d.weight"),
+    same("backbone.layers.#.mixer.conv1d.bias"),
+    same("backbone.layers.#.mixer.x_proj.weight"),
+    same("backbone.layers.#.mixer.dt_proj.weight"),
+    same("backbone.layers.#.mixer.dt_proj.bias"),
+    same("backbone.layers.#.mixer.A_log"),
+    same("backbone.layers.#.mixer.D"),
+    same("backbone.layers.#.mixer.out_proj.weight"),
+    // The selection gate, as the authors' code (Global_Mamba) calls it.
+    same("backbone.layers.#.mixer.module.module.weight"),
+    same("backbone.layers.#.mixer.module.module.bias"),
+    same("backbone.norm_f.weight"),
+    {"lm_head.weight", "backbone.embeddings.weight", tied},
+};
+constexpr NameRule kStateSpaces[] = {
+    {"backbone.embedding.weight", "backbone.embeddings.weight"},
+    same("backbone.layers.#.norm.weight"),
+    same("backbone.layers.#.mixer.in_proj.weight"),
+    same("backbone.layers.#.mixer.conv1d.weight"),
+    same("backbone.layers.#.mixer.conv1d.bias"),
+    same("backbone.layers.#.mixer.x_proj.weight"),
+    same("backbone.layers.#.mixer.dt_proj.weight"),
+    same("backbone.layers.#.mixer.dt_proj.bias"),
+    same("backbone.layers.#.mixer.A_log"),
+    same("backbone.layers.#.mixer.D"),
+    same("backbone.layers.#.mixer.out_proj.weight"),
+    same("backbone.layers.#.mixer.module.module.weight"),
+    same("backbone.layers.#.mixer.module.module.bias"),
+    same("backbone.norm_f.weight"),
+    {"lm_head.weight", "backbone.embeddings.weight", tied},
+};
+constexpr NameRule kGptNeox[] = {
+    same("gpt_neox.embed_in.weight"),
+    same("gpt_neox.layers.#.input_layernorm.weight"),
+    same("gpt_neox.layers.#.input_layernorm.bias"),
+    same("gpt_neox.layers.#.post_attention_layernorm.weight"),
+    same("gpt_neox.layers.#.post_attention_layernorm.bias"),
+    same("gpt_neox.layers.#.attention.query_key_value.weight"),
+    same("gpt_neox.layers.#.attention.query_key_value.bias"),
+    same("gpt_neox.layers.#.attention.dense.weight"),
+    same("gpt_neox.layers.#.attention.dense.bias"),
+    same("gpt_neox.layers.#.mlp.dense_h_to_4h.weight"),
+    same("gpt_neox.layers.#.mlp.dense_h_to_4h.bias"),
+    same("gpt_neox.layers.#.mlp.dense_4h_to_h.weight"),
+    same("gpt_neox.layers.#.mlp.dense_4h_to_h.bias"),
+    same("gpt_neox.final_layer_norm.weight"),
+    same("gpt_neox.final_layer_norm.bias"),
+    same("embed_out.weight"),
+    {"gpt_neox.layers.#.attention.bias", "", buffer},
+    {"gpt_neox.layers.#.attention.masked_bias", "", buffer},
+    {"gpt_neox.layers.#.attention.rotary_emb.inv_freq", "", buffer},
+};
+constexpr NameRule kRwkv[] = {
+    same("rwkv.embeddings.weight"),
+    same("rwkv.blocks.#.pre_ln.weight"),
+    same("rwkv.blocks.#.pre_ln.bias"),
+    same("rwkv.blocks.#.ln1.weight"),
+    same("rwkv.blocks.#.ln1.bias"),
+    same("rwkv.blocks.#.ln2.weight"),
+    same("rwkv.blocks.#.ln2.bias"),
+    same("rwkv.blocks.#.attention.time_decay"),
+    same("rwkv.blocks.#.attention.time_first"),
+    same("rwkv.blocks.#.attention.time_mix_key"),
+    same("rwkv.blocks.#.attention.time_mix_value"),
+    same("rwkv.blocks.#.attention.time_mix_receptance"),
+    same("rwkv.blocks.#.attention.key.weight"),
+    same("rwkv.blocks.#.attention.value.weight"),
+    same("rwkv.blocks.#.attention.receptance.weight"),
+    same("rwkv.blocks.#.attention.output.weight"),
+    same("rwkv.blocks.#.feed_forward.time_mix_key"),
+    same("rwkv.blocks.#.feed_forward.time_mix_receptance"),
+    same("rwkv.blocks.#.feed_forward.key.weight"),
+    same("rwkv.blocks.#.feed_forward.receptance.weight"),
+    same("rwkv.blocks.#.feed_forward.value.weight"),
+    same("rwkv.ln_out.weight"),
+    same("rwkv.ln_out.bias"),
+    same("head.weight"),
+};
+constexpr NameRule kBlinkRwkv[] = {
+    {"emb.weight", "rwkv.embeddings.weight"},
+    {"blocks.#.ln0.weight", "rwkv.blocks.#.pre_ln.weight"},
+    {"blocks.#.ln0.bias", "rwkv.blocks.#.pre_ln.bias"},
+    {"blocks.#.ln1.weight", "rwkv.blocks.#.ln1.weight"},
+    {"blocks.#.ln1.bias", "rwkv.blocks.#.ln1.bias"},
+    {"blocks.#.ln2.weight", "rwkv.blocks.#.ln2.weight"},
+    {"blocks.#.ln2.bias", "rwkv.blocks.#.ln2.bias"},
+    {"blocks.#.att.time_decay", "rwkv.blocks.#.attention.time_decay"},
+    {"blocks.#.att.time_first", "rwkv.blocks.#.attention.time_first"},
+    {"blocks.#.att.time_mix_k", "rwkv.blocks.#.attention.time_mix_key"},
+    {"blocks.#.att.time_mix_v", "rwkv.blocks.#.attention.time_mix_value"},
+    {"blocks.#.att.time_mix_r", "rwkv.blocks.#.attention.time_mix_receptance"},
+    {"blocks.#.att.key.weight", "rwkv.blocks.#.attention.key.weight"},
+    {"blocks.#.att.value.weight", "rwkv.blocks.#.attention.value.weight"},
+    {"blocks.#.att.receptance.weight", "rwkv.blocks.#.attention.receptance.weight"},
+    {"blocks.#.att.output.weight", "rwkv.blocks.#.attention.output.weight"},
+    {"blocks.#.ffn.time_mix_k", "rwkv.blocks.#.feed_forward.time_mix_key"},
+    {"blocks.#.ffn.time_mix_r", "rwkv.blocks.#.feed_forward.time_mix_receptance"},
+    {"blocks.#.ffn.key.weight", "rwkv.blocks.#.feed_forward.key.weight"},
+    {"blocks.#.ffn.receptance.weight", "rwkv.blocks.#.feed_forward.receptance.weight"},
+    {"blocks.#.ffn.value.weight", "rwkv.blocks.#.feed_forward.value.weight"},
+    {"ln_out.weight", "rwkv.ln_out.weight"},
+    {"ln_out.bias", "rwkv.ln_out.bias"},
+    {"head.weight", "head.weight"},
+};
+
+constexpr NameFamily kFamilies[] = {
+    {"hf", "mamba", kMamba},         {"hf", "gpt_neox", kGptNeox},
+    {"hf", "rwkv", kRwkv},           {"state-spaces", "mamba", kStateSpaces},
+    {"blinkdl", "rwkv", kBlinkRwkv},
+};
+
+/// The digits that '#' stands for in `name`; empty text without a '#'; nothing when it is another
+/// name.
+std::optional<std::string_view> number_in(std::string_view pattern, std::string_view name) {
+  const std::size_t at = pattern.find('#');
+  if (at == std::string_view::npos) {
+    return name == pattern ? std::optional(std::string_view()) : std::nullopt;
+  }
+  const std::string_view front = pattern.substr(0, at), back = pattern.substr(at + 1);
+  if (name.size() <= front.size() + back.size()) return std::nullopt;
+  if (!name.starts_with(front) || !name.ends_with(back)) return std::nullopt;
+  const std::string_view number =
+      name.substr(front.size(), name.size() - front.size() - back.size());
+  const bool digits = std::ranges::all_of(number, [](char c) { return c >= '0' && c <= '9'; });
+  // "07" is not how anybody writes 7: two names must not be one.
+  if (!digits || number.size() > 4 || (number.size() > 1 && number.front() == '0')) {
+    return std::nullopt;
+  }
+  return number;
+}
+
+std::string with_number(std::string_view pattern, std::string_view number) {
+  const std::size_t at = pattern.find('#');
+  if (at == std::string_view::npos) return std::string(pattern);
+  return std::string(pattern.substr(0, at)) + std::string(number) +
+         std::string(pattern.substr(at + 1));
+}
+
+}  // namespace
+
+std::span<const NameFamily> name_families() {
+  return kFamilies;
+}
+
+std::optional<KnownName> ours_of(const NameFamily& family, std::string_view theirs) {
+  for (const NameRule& rule : family.rules) {
+    if (const auto number = number_in(rule.theirs, theirs)) {
+      return KnownName{with_number(rule.ours, *number), rule.kind};
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> theirs_of(const NameFamily& family, std::string_view ours) {
+  for (const NameRule& rule : family.rules) {
+    if (rule.kind != parameter) continue;
+    if (const auto number = number_in(rule.ours, ours)) return with_number(rule.theirs, *number);
+  }
+  return std::nullopt;
+}
+
+const NameFamily& family_of(std::span<const std::string_view> names) {
+  const auto known = [&](const NameFamily& family) {
+    return std::ranges::count_if(
+        names, [&](std::string_view name) { return ours_of(family, name).has_value(); });
+  };
+  return *std::ranges::max_element(kFamilies, {}, known);
+}
+
+}  // namespace farsight
