@@ -6,6 +6,7 @@
 // the released code of the paper (models.md 1.2, 2, 3 and 5.2).
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
