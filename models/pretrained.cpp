@@ -137,8 +137,8 @@ void Pretrained::compare(const Model& model) const {
                          listed(mistyped, "not of a float type");
   if (problems.empty()) return;
   problems.resize(problems.size() - 2);
-  fail(ExitCode::corrupt, "{}: its tensors are not those of the model of config.json: {}",
-       files_.path(), problems);
+  fail(mistyped.empty() ? ExitCode::data : ExitCode::corrupt,
+       "{}: its tensors are not those of the model of config.json: {}", files_.path(), problems);
 }
 
 void Pretrained::load(const Model& model) const {

@@ -32,7 +32,8 @@ class Pretrained {
   /// selection gate is read off the tensors.
   const Json& config() const { return config_; }
 
-  /// Throws Error(corrupt) if load() would for names, types or shapes. The model may be on meta.
+  /// Throws Error(data) for names or shapes of another model, Error(corrupt) for types that hold no
+  /// parameters. The model may be on meta.
   void compare(const Model& model) const;
   /// Fills the parameters, converting to the masters' type.
   void load(const Model& model) const;
