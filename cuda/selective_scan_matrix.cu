@@ -155,8 +155,9 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
       float C[2][2];
 #pragma unroll
       for (int j = 0; j < 2; j++) {
-        C[j][0] = low_of(next_C.words[j]);
-        C[j][1] = high_of(next_C.words[j]);
+        const unsigned word = next_C.word(me, j, N);
+        C[j][0] = low_of(word);
+        C[j][1] = high_of(word);
       }
       load_selection(t + kBlockSteps);
       float y[2][4] = {};  // [m][r]: channel 2 m + r / 2, step 2 pair + r % 2
@@ -199,6 +200,7 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
         }
       }
       if constexpr (kParts == 1) {
+        __syncwarp();  // the next round overwrites dt and input
 #pragma unroll
         for (int i = 0; i < 8; i++) {
           own_y[i / 4][i % 4] = y[i / 4][i % 4];

@@ -249,15 +249,18 @@ struct StepColumns {       // of four steps, for add_outer
   }
 };
 struct StateColumns {  // of the step in row `at`, for sums over the states
-  unsigned words[2];   // [j]: states 8 j + 2 pair and the next; zeros beyond N
+  unsigned words[2];   // [j]: states 8 j + 2 pair and the next
   template <int kParts>
   __device__ void load(const Rows& from, const TilePlace<kParts>& me, unsigned at, int N) {
 #pragma unroll
     for (int j = 0; j < 2; j++) {
-      const int n = me.n + 8 * j + 2 * me.pair;
-      const unsigned word = from.at<unsigned>(at, min(n, N - 2));
-      words[j] = n < N ? word : 0;
+      words[j] = from.at<unsigned>(at, min(me.n + 8 * j + 2 * me.pair, N - 2));
     }
+  }
+  /// Zeros beyond N. Asked where the word is used: where it is loaded, the test would wait for it.
+  template <int kParts>
+  __device__ unsigned word(const TilePlace<kParts>& me, int j, int N) const {
+    return me.n + 8 * j + 2 * me.pair < N ? words[j] : 0;
   }
 };
 

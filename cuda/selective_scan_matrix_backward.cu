@@ -156,7 +156,11 @@ __global__ void __launch_bounds__(kBackwardThreads, 3)
     const int chunks = static_cast<int>(a.chunks);
     const int begin = static_cast<int>(a.batch * warp.share / a.shares);
     const int end = static_cast<int>(a.batch * (warp.share + 1) / a.shares);
-    if (chunks > 0) warp.copy_selection(begin, chunks - 1);
+    typename Warp::Ahead ahead;
+    if (chunks > 0) {
+      warp.copy_selection(begin, chunks - 1);
+      warp.load_ahead(begin, chunks - 1, ahead);
+    }
     await_copies();
     __syncthreads();
     for (int b = begin; b < end; b++) {
@@ -166,10 +170,10 @@ __global__ void __launch_bounds__(kBackwardThreads, 3)
       for (int chunk = chunks - 1; chunk >= 0; chunk--) {
         warp.begin_chunk(chunk);
         Words start;
-        warp.load_checkpoint(chunk, start);
-        warp.prepare();
+        warp.first_state(chunk, ahead, start);
         typename Warp::Gated gated;
         warp.load(gated);
+        warp.prepare(ahead);
         store_tile(at.states, start);
         me.meet();
 
@@ -182,10 +186,10 @@ __global__ void __launch_bounds__(kBackwardThreads, 3)
         uint2 u[Warp::kOwn];
         warp.load_u(u);
         __syncthreads();
-        if (chunk > 0) {
-          warp.copy_selection(b, chunk - 1);
-        } else if (b + 1 < end) {
-          warp.copy_selection(b + 1, chunks - 1);
+        if (chunk > 0 || b + 1 < end) {
+          const int next_b = chunk > 0 ? b : b + 1, next = chunk > 0 ? chunk - 1 : chunks - 1;
+          warp.copy_selection(next_b, next);
+          warp.load_ahead(next_b, next, ahead);
         }
         warp.finish(u);
         warp.store_selection_sums();

@@ -37,18 +37,18 @@ struct BackwardPhases : BackwardWarp<kParts, kLean, kGate> {
   using Base::Base;
   using Base::group, Base::share, Base::pass, Base::kN, Base::kOwn;
   using Base::has_gate, Base::has_z, Base::starts, Base::row_of, Base::own_row, Base::four;
-  using Base::load_p, Base::each_own, Base::clear_beyond;
+  using Base::load_p, Base::make_p, Base::each_own, Base::clear_beyond;
   using typename Base::Shared;
 
   /// dt and dt u.
-  __device__ void prepare() const {
+  __device__ void prepare(const typename Base::Ahead& ahead) const {
     float bias[4];
     me.load_four(a.bias, bias);
-    each_own([&](int, int step, int) {
+    each_own([&](int, int step, int o) {
       const unsigned row = row_of(first + step);
       float p[4], u[4], dt[4], input[4];
-      load_p(row, bias, p);
-      unpack_four(four(a.u, a.u_stride, row), u);
+      make_p(ahead.delta[o], ahead.gate[o], bias, p);
+      unpack_four(ahead.u[o], u);
 #pragma unroll
       for (int i = 0; i < 4; i++) {
         dt[i] = short_softplus(p[i]);

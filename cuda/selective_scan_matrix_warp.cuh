@@ -114,14 +114,19 @@ struct BackwardWarp {
     return Rows(from, stride).at<uint2>(row, me.d);
   }
   /// delta gate + bias.
-  __device__ void load_p(unsigned row, const float (&bias)[4], float (&p)[4]) const {
-    unpack_four(four(a.delta, a.delta_stride, row), p);
-    float gate[4] = {1, 1, 1, 1};
-    if (has_gate()) unpack_four(four(a.gate, a.gate_stride, row), gate);
+  __device__ void make_p(uint2 delta, uint2 gate, const float (&bias)[4], float (&p)[4]) const {
+    unpack_four(delta, p);
+    float factor[4] = {1, 1, 1, 1};
+    if (has_gate()) unpack_four(gate, factor);
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-      p[i] = fmaf(p[i], gate[i], bias[i]);
+      p[i] = fmaf(p[i], factor[i], bias[i]);
     }
+  }
+  __device__ void load_p(unsigned row, const float (&bias)[4], float (&p)[4]) const {
+    uint2 gate = {};
+    if (has_gate()) gate = four(a.gate, a.gate_stride, row);
+    make_p(four(a.delta, a.delta_stride, row), gate, bias, p);
   }
   /// Of what is loaded ahead: without a test, which would cost more than a row in vain.
   __device__ unsigned own_row(int o) const {
@@ -172,27 +177,51 @@ struct BackwardWarp {
     return shared.selection[step][which][me.n / 2 + 4 * j + me.pair];
   }
 
-  __device__ void load_checkpoint(int chunk, Words& words) const {
+  /// What a chunk begins with: asked for while the chunk before it ends, and all at once, so that its
+  /// way from memory is waited for once at most.
+  struct Ahead {
+    uint2 delta[kOwn], u[kOwn], gate[kOwn];
+    uint2 states[2][2];  // of the checkpoint: [j][state 8 j + 2 pair + ...], four channels
+  };
+  __device__ void load_ahead(int sequence, int chunk, Ahead& ahead) const {
+    TilePlace<kParts> there = me;
+    there.b = sequence;
+    const unsigned from = checkpoint(a, there, max(chunk, 1));
+    const unsigned channels = static_cast<unsigned>(a.channels);
+    const auto* const all = static_cast<const uint2*>(a.checkpoints);
+    const int states = chunk > 0 ? N - me.n - 2 * me.pair : 0;
+#pragma unroll
+    for (int j = 0; j < 2; j++) {
+#pragma unroll
+      for (int k = 0; k < 2; k++) {
+        ahead.states[j][k] = make_uint2(0, 0);
+        if (8 * j < states) ahead.states[j][k] = all[(from + unsigned(8 * j + k) * channels) / 4];
+      }
+    }
+#pragma unroll
+    for (int o = 0; o < kOwn; o++) {
+      const int t = chunk * kSteps + kGroupSteps * (me.part + o * kParts) + me.pair;
+      const unsigned row = unsigned(sequence * T + min(t, T - 1));
+      ahead.delta[o] = four(a.delta, a.delta_stride, row);
+      ahead.u[o] = four(a.u, a.u_stride, row);
+      if (has_gate()) ahead.gate[o] = four(a.gate, a.gate_stride, row);
+    }
+  }
+  /// The state before the chunk, as it lies in a slot.
+  __device__ void first_state(int chunk, const Ahead& ahead, Words& words) const {
     if (chunk == 0) {
       Tile h;
       me.load_state(a, a.initial_state, h);
       return pack_tile(h, words);
     }
-    const unsigned from = checkpoint(a, me, chunk), channels = static_cast<unsigned>(a.channels);
-    const auto* const all = static_cast<const uint2*>(a.checkpoints);
-    const int states = N - me.n - 2 * me.pair;
 #pragma unroll
     for (int j = 0; j < 2; j++) {
-      uint2 of_state[2] = {};
-      if (8 * j < states) {
-        of_state[0] = all[(from + unsigned(8 * j) * channels) / 4];
-        of_state[1] = all[(from + unsigned(8 * j + 1) * channels) / 4];
-      }
 #pragma unroll
       for (int e = 0; e < 2; e++) {
         const unsigned select = e == 0 ? 0x5410 : 0x7632;
-        words[0][2 * j + e] = __byte_perm(of_state[0].x, of_state[1].x, select);
-        words[1][2 * j + e] = __byte_perm(of_state[0].y, of_state[1].y, select);
+        const uint2(&pair)[2] = ahead.states[j];
+        words[0][2 * j + e] = __byte_perm(pair[0].x, pair[1].x, select);
+        words[1][2 * j + e] = __byte_perm(pair[0].y, pair[1].y, select);
       }
     }
   }
