@@ -1,10 +1,12 @@
 // How cuBLASLt computes a product: descriptors and the algorithm, kept by everything that the choice
 // depends on.
 //
-// The heuristic's first algorithms are timed the first time a large product is met, and the fastest
-// is written to a file of the device, so that the next run takes the same one: it starts at once and
-// computes the same bits. Only algorithms that sum in f32 and in a fixed order are candidates.
-//   FARSIGHT_TUNE=0    takes the heuristic's first, measures nothing, reads and writes no file
+// The heuristic's first algorithm is taken, which is the same on every machine of a kind. With
+// FARSIGHT_TUNE=1 its first dozen are timed when a large product is met, and the fastest is written to a
+// file of the device, so that the next run takes the same one: it starts at once and computes the same
+// bits as the run before, but not those of another machine's choices, nor of runs that choose at the same
+// time. Only algorithms that sum in f32 and in a fixed order are candidates.
+//   FARSIGHT_TUNE=1    time, keep and use choices
 //   FARSIGHT_CACHE     the file's folder; else $XDG_CACHE_HOME/farsight, else ~/.cache/farsight
 #pragma once
 
