@@ -89,6 +89,7 @@ __device__ inline void finish_c(Shared<kReach>& shared, int own, int tile, int s
     load_transposed(
         dy, shared.c[own + k] +
                 half_block_at<kRing<kReach>>(tile * kTileBlocks + lane % 8, lane / 8 % 2, swizzle));
+    __syncwarp();  // c goes where other lanes have read
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       float c[2] = {low_of(dy[half]), high_of(dy[half])};
