@@ -187,6 +187,9 @@ GlobalBatch TrainLoader::at(std::int64_t step, Shard shard) const {
   check(shard.world >= 1 && shard.rank >= 0 && shard.rank < shard.world,
         "TrainLoader: rank must be below world, got rank {} of {}", shard.rank, shard.world);
   GlobalBatch global;
+  global.key =
+      philox_key(philox_key(options_.seed, hash_name("pass")),
+                 (static_cast<std::uint64_t>(step) << 16) + static_cast<std::uint64_t>(shard.rank));
   std::vector<ExampleId> mine;
   int turn = 0;
   for (const ExampleId& id : examples_at(step)) {

@@ -61,6 +61,9 @@ struct GlobalBatch {
   std::int64_t tokens = 0;           ///< of all ranks
   std::int64_t labels = 0;           ///< of all ranks: what the loss is divided by
   std::vector<Batch> micro_batches;  ///< this rank's, longest rows first; may be empty
+  /// Of the random numbers that the step draws beside its data, such as dropout: from seed, step
+  /// and rank, so that a resumed run draws them again.
+  std::uint64_t key = 0;
 
   /// In place of micro_batches where the device that trains makes the examples itself
   /// (ops/mqar_generate.h); what it needs beside the plans is the task's.

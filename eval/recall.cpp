@@ -28,7 +28,7 @@ RecallResult evaluate_recall(const Model& model, const MqarTask& task,
       const Tensor rows = index_tensor(batch.label_rows, {batch.labels()}, device);
       const Tensor targets = index_tensor(batch.targets, {batch.labels()}, device);
       Tensor predictions;
-      const Tensor loss = linear_cross_entropy(model.features(tokens, rows, nullptr),
+      const Tensor loss = linear_cross_entropy(model.features(tokens, rows, nullptr, nullptr),
                                                model.head->operand, targets, 1.0, &predictions);
       result.tokens += static_cast<std::int64_t>(batch.tokens.size());
       if (device == Device::meta) continue;

@@ -21,33 +21,44 @@ Tensor last_rows(std::int64_t B, std::int64_t T, Device device) {
 }  // namespace
 
 Tensor logits_at(const Model& model, const Tensor& tokens, const Tensor& rows) {
-  return linear(model.features(tokens, rows, nullptr), model.head->operand);
+  return linear(model.features(tokens, rows, nullptr, nullptr), model.head->operand);
 }
 
 namespace {
 
+/// Features of a whole batch; only a model that drops something asks for the pass.
+template <class M>
+Tensor features_of(M& model, const Tensor& tokens, const Tensor& rows, const Tensor* position,
+                   const Tensor* pass) {
+  if constexpr (requires { model.features(tokens, rows, position, nullptr, pass); }) {
+    return model.features(tokens, rows, position, nullptr, pass);
+  } else {
+    return model.features(tokens, rows, position);
+  }
+}
+
 /// The struct of functions of a model class: what all families have in common.
 template <class M, class State>
 Model model_around(const char* family, const std::shared_ptr<M>& owner, const ForwardFlops& flops) {
-  return {.family = family,
-          .config = owner->config().to_json(),
-          .owner = owner,
-          .parameters = &owner->parameters(),
-          .head = &owner->head(),
-          .vocab_size = owner->config().vocab_size,
-          .flops = flops,
-          .features = [m = owner.get()](
-                          const Tensor& tokens, const Tensor& rows,
-                          const Tensor* position) { return m->features(tokens, rows, position); },
-          .decoder = [owner](std::int64_t batch) -> Decoder {
-            const auto state = std::make_shared<State>(owner->empty_state(batch));
-            return [owner, state](const Tensor& tokens) {
-              const NoTape inference;
-              const Tensor rows = last_rows(tokens.dim(0), tokens.dim(1), tokens.device());
-              return linear(owner->features(tokens, rows, nullptr, state.get()),
-                            owner->head().operand);
-            };
-          }};
+  return {
+      .family = family,
+      .config = owner->config().to_json(),
+      .owner = owner,
+      .parameters = &owner->parameters(),
+      .head = &owner->head(),
+      .vocab_size = owner->config().vocab_size,
+      .flops = flops,
+      .features = [m = owner.get()](
+                      const Tensor& tokens, const Tensor& rows, const Tensor* position,
+                      const Tensor* pass) { return features_of(*m, tokens, rows, position, pass); },
+      .decoder = [owner](std::int64_t batch) -> Decoder {
+        const auto state = std::make_shared<State>(owner->empty_state(batch));
+        return [owner, state](const Tensor& tokens) {
+          const NoTape inference;
+          const Tensor rows = last_rows(tokens.dim(0), tokens.dim(1), tokens.device());
+          return linear(owner->features(tokens, rows, nullptr, state.get()), owner->head().operand);
+        };
+      }};
 }
 
 }  // namespace

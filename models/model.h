@@ -34,8 +34,11 @@ struct Model {
   ForwardFlops flops{};
 
   /// tokens [B, T] i32, rows [R] i32 increasing, position [B, T] i32 or null -> [R, d_model]: what
-  /// the head turns into logits at the flattened positions `rows`.
-  std::function<Tensor(const Tensor& tokens, const Tensor& rows, const Tensor* position)> features;
+  /// the head turns into logits at the flattened positions `rows`. `pass`: [2] i32, the training
+  /// pass that this is, as dropout (ops/dropout.h) wants to know it; null: evaluation.
+  std::function<Tensor(const Tensor& tokens, const Tensor& rows, const Tensor* position,
+                       const Tensor* pass)>
+      features;
   /// A decoder for B fresh sequences.
   std::function<Decoder(std::int64_t batch)> decoder;
 };

@@ -62,7 +62,7 @@ struct Reference {
     const Shape shape = {static_cast<std::int64_t>(rows.size())};
     model.parameters->forget_gradients();
     Tape tape;
-    const Tensor mean = linear_cross_entropy(model.features(ids, indices(rows, shape), nullptr),
+    const Tensor mean = linear_cross_entropy(model.features(ids, indices(rows, shape), nullptr, nullptr),
                                              model.head->operand, indices(targets, shape),
                                              1 / static_cast<double>(rows.size()));
     if (learn) {

@@ -29,8 +29,8 @@ void run_backward(const Model& model, const StepInputs& inputs, const Tensor& ta
   for (const MicroInputs& micro : inputs.micro_batches) {
     Tensor predictions;
     Tape tape;
-    const Tensor features =
-        model.features(micro.tokens, micro.rows, micro.position ? &micro.position : nullptr);
+    const Tensor features = model.features(micro.tokens, micro.rows,
+                                           micro.position ? &micro.position : nullptr, &micro.pass);
     const Tensor loss =
         linear_cross_entropy(features, model.head->operand, micro.targets, 1.0, &predictions);
     tape.backward(loss, inputs.share);

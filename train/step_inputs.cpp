@@ -4,6 +4,7 @@
 #include <bit>
 #include <span>
 
+#include "core/philox.h"
 #include "eval/recall.h"
 #include "ops/mqar_generate.h"
 
@@ -27,7 +28,8 @@ MicroInputs room_for(const MicroShape& micro, Device device) {
   return {.tokens = room(grid),
           .position = micro.packed ? room(grid) : Tensor(),
           .rows = room({micro.labels}),
-          .targets = room({micro.labels})};
+          .targets = room({micro.labels}),
+          .pass = room({2})};
 }
 
 /// What the values leave over becomes -1.
@@ -41,6 +43,13 @@ void upload(const MicroInputs& to, const Batch& micro) {
   fill(to.rows, micro.label_rows);
   fill(to.targets, micro.targets);
   if (to.position) fill(to.position, micro.positions);
+}
+
+/// A key of each micro-batch's own, in two halves.
+void key(const MicroInputs& to, const GlobalBatch& batch, std::size_t index) {
+  const std::uint64_t key = philox_key(batch.key, index);
+  fill(to.pass, {static_cast<std::int32_t>(static_cast<std::uint32_t>(key)),
+                 static_cast<std::int32_t>(static_cast<std::uint32_t>(key >> 32))});
 }
 
 void make(const MicroInputs& to, const BatchPlan& plan, const GlobalBatch& batch) {
@@ -87,6 +96,7 @@ void refill(const StepInputs& to, const GlobalBatch& batch) {
   const double share[] = {1.0 / static_cast<double>(batch.labels)};
   to.share.copy_from(Tensor::from(std::span<const double>(share), {1}).to(to.share.dtype()));
   for (std::size_t i = 0; i < to.micro_batches.size(); i++) {
+    key(to.micro_batches[i], batch, i);
     if (batch.plans.empty()) {
       upload(to.micro_batches[i], batch.micro_batches[i]);
     } else {

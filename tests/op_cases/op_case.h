@@ -56,6 +56,7 @@ std::vector<OpCase> linear_cross_entropy_cases();
 std::vector<OpCase> layer_norm_cases();
 std::vector<OpCase> gelu_cases();
 std::vector<OpCase> attention_cases();
+std::vector<OpCase> dropout_cases();
 
 /// All of them.
 std::vector<OpCase> op_cases();
