@@ -64,9 +64,11 @@ constexpr NameRule kGptNeox[] = {
     same("gpt_neox.final_layer_norm.weight"),
     same("gpt_neox.final_layer_norm.bias"),
     same("embed_out.weight"),
+    {"lm_head.weight", "embed_out.weight"},  // as transformers 5 calls it in memory
     {"gpt_neox.layers.#.attention.bias", "", buffer},
     {"gpt_neox.layers.#.attention.masked_bias", "", buffer},
     {"gpt_neox.layers.#.attention.rotary_emb.inv_freq", "", buffer},
+    {"gpt_neox.rotary_emb.inv_freq", "", buffer},
 };
 constexpr NameRule kRwkv[] = {
     same("rwkv.embeddings.weight"),

@@ -52,6 +52,12 @@ std::int64_t layer_number(std::string_view text) {
   return number;
 }
 
+/// Which of several files a tensor is in; nothing to say where there is but one.
+std::string in_shard(const WeightFiles& files, std::string_view name) {
+  const std::string& file = files.file_of(name);
+  return file == files.path() ? "" : " in " + fs::path(file).filename().string();
+}
+
 /// Lightning and others save the model as a member of theirs.
 std::string_view without_wrapper(std::string_view name, std::string_view wrapper) {
   return name.substr(wrapper.size());
@@ -113,11 +119,13 @@ void Pretrained::compare(const Model& model) const {
       const auto& [theirs, kind] = at->second;
       const StoredTensor& stored = *files_.find(theirs);
       if (stored.shape != expected) {
-        misshaped.push_back(fmt::format("{} is {}, expected {}", shown(theirs),
-                                        shape_text(stored.shape), shape_text(expected)));
+        misshaped.push_back(fmt::format("{} is {}, expected {}{}", shown(theirs),
+                                        shape_text(stored.shape), shape_text(expected),
+                                        in_shard(files_, theirs)));
       }
       if (!is_float(stored.dtype)) {
-        mistyped.push_back(fmt::format("{} is {}", shown(theirs), stored.dtype));
+        mistyped.push_back(
+            fmt::format("{} is {}{}", shown(theirs), stored.dtype, in_shard(files_, theirs)));
       }
       if (kind == NameRule::Kind::tied) continue;
       if (found) extra.push_back(shown(theirs));

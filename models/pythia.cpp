@@ -25,6 +25,18 @@ Parameter vector_of(std::int64_t size, double value) {
   return {{size}, Distribution::constant(value)};
 }
 
+/// Share and base of the rotary positions, where `json` has them.
+void read_rotation(const Json& json, const char* share_key, const char* base_key, PythiaConfig& c) {
+  if (const Json* share = json.find(share_key)) {
+    c.rotary_pct = share->as_double();
+    if (!(c.rotary_pct >= 0 && c.rotary_pct <= 1)) share->refuse("expected a share from 0 to 1");
+  }
+  if (const Json* base = json.find(base_key)) {
+    c.rotary_base = base->as_double();
+    if (!(c.rotary_base >= 1 && c.rotary_base <= 1e12)) base->refuse("expected 1 to 1e12");
+  }
+}
+
 }  // namespace
 
 std::int64_t PythiaConfig::rotary() const {
@@ -81,13 +93,16 @@ PythiaConfig PythiaConfig::from_json(const Json& json) {
   c.n_head = json.at("num_attention_heads").as_int(1, kWidest);
   c.d_ff = json.at("intermediate_size").as_int(1, 4 * kWidest);
   c.norm_eps = json.at("layer_norm_eps").as_double();
-  if (const Json* share = json.find("rotary_pct")) {
-    c.rotary_pct = share->as_double();
-    if (!(c.rotary_pct >= 0 && c.rotary_pct <= 1)) share->refuse("expected a share from 0 to 1");
+  read_rotation(json, "rotary_pct", "rotary_emb_base", c);
+  if (const Json* rotation = json.find("rope_parameters"); rotation && !rotation->is_null()) {
+    read_rotation(*rotation, "partial_rotary_factor", "rope_theta", c);
+    const Json* kind = rotation->find("rope_type");
+    if (kind != nullptr && kind->as_string() != "default") {
+      kind->refuse("rope_parameters: expected the rope_type \"default\"");
+    }
   }
-  if (const Json* base = json.find("rotary_emb_base")) {
-    c.rotary_base = base->as_double();
-    if (!(c.rotary_base >= 1 && c.rotary_base <= 1e12)) base->refuse("expected 1 to 1e12");
+  if (const Json* scaling = json.find("rope_scaling"); scaling && !scaling->is_null()) {
+    scaling->refuse("rope_scaling: expected null; the angles of this model are not scaled");
   }
   if (const Json* most = json.find("max_position_embeddings")) {
     c.max_length = most->as_int(1, 1 << 30);
@@ -95,14 +110,16 @@ PythiaConfig PythiaConfig::from_json(const Json& json) {
   const auto must_be = [&](const char* key, bool wanted) {
     const Json* flag = json.find(key);
     if (flag != nullptr && flag->as_bool() != wanted) {
-      flag->refuse(fmt::format("expected {}: this model has no other form", wanted));
+      flag->refuse(fmt::format("{}: expected {}; this model has no other form", key, wanted));
     }
   };
   must_be("use_parallel_residual", true);
   must_be("attention_bias", true);
   must_be("tie_word_embeddings", false);
   if (const Json* activation = json.find("hidden_act")) {
-    if (activation->as_string() != "gelu") activation->refuse("expected \"gelu\", the exact one");
+    if (activation->as_string() != "gelu") {
+      activation->refuse("hidden_act: expected \"gelu\", the exact one");
+    }
   }
   return c;
 }

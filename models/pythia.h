@@ -32,8 +32,9 @@ struct PythiaConfig {
 
   /// config.json of the Hugging Face directory: model_type "gpt_neox", hidden_size ...
   Json to_json() const;
-  /// Throws Error(corrupt) naming the key, also for a variant of GPT-NeoX that is not Pythia's:
-  /// attention and MLP one after the other, a tied head, another activation than gelu.
+  /// The keys of any version of transformers: rotary_pct and rotary_emb_base, or rope_parameters,
+  /// which comes first. Throws Error(corrupt) naming the key, also for a variant of GPT-NeoX that is
+  /// not Pythia's: attention and MLP one after the other, a tied head, another activation than gelu.
   static PythiaConfig from_json(const Json& json);
   /// Throws Error(data) for sizes that make no model.
   void validate() const;

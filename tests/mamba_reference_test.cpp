@@ -1,124 +1,17 @@
 // Mamba beside the numbers that transformers computed (tests/reference/make_mamba.py).
 #include <doctest/doctest.h>
 
-#include <cmath>
-#include <filesystem>
-#include <string>
-#include <vector>
-
-#include "autograd/tape.h"
-#include "core/safetensors.h"
-#include "models/pretrained.h"
-#include "ops/linear_cross_entropy.h"
-#include "tests/small_mamba.h"
-#include "train/optimizer.h"
+#include "tests/reference_model.h"
 
 namespace farsight {
 namespace {
 
-const std::filesystem::path kReference =
-    std::filesystem::path(FARSIGHT_SOURCE_DIR) / "tests" / "reference";
-
-std::vector<double> wide(const Tensor& tensor) {
-  const Tensor t = tensor.to(DType::f64);
-  return {t.data<double>(), t.data<double>() + t.elements()};
-}
-
-double largest(const std::vector<double>& x) {
-  double most = 0;
-  for (const double value : x) {
-    most = std::max(most, std::abs(value));
-  }
-  return most;
-}
-
-double distance(const std::vector<double>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  std::vector<double> difference(a.size());
-  for (std::size_t i = 0; i < a.size(); i++) {
-    difference[i] = a[i] - b[i];
-  }
-  return largest(difference);
-}
-
-struct Reference {
-  explicit Reference(DType compute)
-      : numbers(kReference / "mamba-numbers.safetensors"),
-        saved(kReference / "mamba"),
-        model(make_model(saved.config(), Device::cpu, compute)),
-        ids(numbers.load("ids")) {
-    saved.load(model);
-  }
-
-  /// Mean over all positions but the last of each row of the loss of the next id.
-  double loss(bool learn) const {
-    const std::int64_t B = ids.dim(0), T = ids.dim(1);
-    Tokens rows, targets;
-    for (std::int64_t i = 0; i < B * T; i++) {
-      if (i % T == T - 1) continue;
-      rows.push_back(static_cast<std::int32_t>(i));
-      targets.push_back(ids.data<std::int32_t>()[i + 1]);
-    }
-    const Shape shape = {static_cast<std::int64_t>(rows.size())};
-    model.parameters->forget_gradients();
-    Tape tape;
-    const Tensor mean = linear_cross_entropy(model.features(ids, indices(rows, shape), nullptr, nullptr),
-                                             model.head->operand, indices(targets, shape),
-                                             1 / static_cast<double>(rows.size()));
-    if (learn) {
-      const Tensor one = Tensor::zeros({1}, mean.dtype());
-      with_type(one.dtype(), [&]<class T2>() { one.data<T2>()[0] = T2(1); });
-      tape.backward(mean, one);
-      model.parameters->complete_gradients();
-    }
-    return mean.to(DType::f64).data<double>()[0];
-  }
-
-  SafetensorsFile numbers;
-  Pretrained saved;
-  Model model;
-  Tensor ids;
-};
-
 TEST_CASE("mamba: logits, loss and every gradient equal those of transformers") {
-  for (const DType compute : {DType::f64, DType::f32}) {
-    const Reference reference(compute);
-    const bool exact = compute == DType::f64;
-    const std::string type = exact ? "f64" : "f32";
-    INFO("in ", type);
-    const Tensor rows = all_rows(reference.ids.elements());
-    const std::vector<double> logits = wide(logits_at(reference.model, reference.ids, rows));
-    CHECK(distance(logits, wide(reference.numbers.load("logits." + type))) <
-          (exact ? 1e-10 : 1e-4));
-    const double loss = reference.loss(true);
-    CHECK(std::abs(loss - wide(reference.numbers.load("loss." + type))[0]) <
-          (exact ? 1e-12 : 1e-5));
-    std::size_t compared = 0;
-    for (const ParameterStore::Entry& entry : reference.model.parameters->entries()) {
-      INFO(entry.name);
-      const std::vector<double> expected = wide(reference.numbers.load("grad." + entry.name));
-      const double tolerance = (exact ? 1e-10 : 1e-4) * largest(expected);
-      CHECK(largest(expected) > 1e-6);
-      CHECK(distance(wide(entry.parameter->master.grad->value), expected) < tolerance);
-      compared++;
-    }
-    CHECK(compared == 32);
-  }
+  check_against_reference("mamba", 32);
 }
 
 TEST_CASE("mamba: ten AdamW steps go where those in double go in PyTorch") {
-  Reference reference(DType::f64);
-  TrainSettings settings;
-  settings.weight_decay = 0.1;
-  settings.grad_clip = 0;
-  AdamW optimizer(*reference.model.parameters, settings);
-  const std::vector<double> expected = wide(reference.numbers.load("steps.f64"));
-  CHECK(expected.front() - expected.back() > 3);
-  for (std::size_t step = 0; step < 10; step++) {
-    CHECK(std::abs(reference.loss(true) - expected[step]) < 1e-9);
-    optimizer.step(3e-2);
-  }
-  CHECK(std::abs(reference.loss(false) - expected[10]) < 1e-9);
+  check_ten_steps("mamba", 3e-2);
 }
 
 }  // namespace
