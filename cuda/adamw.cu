@@ -79,7 +79,13 @@ __device__ inline void store(float* to, std::int64_t i, const float (&x)[N]) {
   }
 }
 
-template <int N>
+/// What an operation on bf16 storage gives; without it, x.
+template <bool kBf16>
+__device__ inline float stored(float x) {
+  return kBf16 ? to_float(from_float<bf16>(x)) : x;
+}
+
+template <int N, bool kBf16>
 __global__ void __launch_bounds__(kThreads) step(const __grid_constant__ Step s) {
   const AdamWArgs& a = s.a;
   const std::int64_t i = (std::int64_t(blockIdx.x) * kThreads + threadIdx.x) * N;
@@ -97,15 +103,16 @@ __global__ void __launch_bounds__(kThreads) step(const __grid_constant__ Step s)
   const bool decays = a.decays == nullptr || a.decays[group] != 0;
 #pragma unroll
   for (int k = 0; k < N; k++) {
-    float g = gradient[k] * factor;
+    float g = stored<kBf16>(stored<kBf16>(gradient[k]) * factor);
     if (s.limit > 0) {
       g = g > s.limit ? s.limit : g;  // NaN passes
       g = g < -s.limit ? -s.limit : g;
     }
-    mean[k] = s.beta1 * mean[k] + s.rest1 * g;
-    square[k] = s.beta2 * square[k] + s.rest2 * g * g;
-    value[k] -= rate * mean[k] / (sqrtf(square[k]) + s.eps);
-    if (decays) value[k] -= shrink * value[k];
+    mean[k] = stored<kBf16>(stored<kBf16>(s.beta1 * mean[k]) + s.rest1 * g);
+    square[k] = stored<kBf16>(stored<kBf16>(s.beta2 * square[k]) + s.rest2 * g * g);
+    const float root = stored<kBf16>(stored<kBf16>(sqrtf(square[k])) + s.eps);
+    value[k] = stored<kBf16>(value[k] - rate * mean[k] / root);
+    if (decays) value[k] = stored<kBf16>(value[k] - shrink * value[k]);
   }
   store(m, i, mean);
   store(v, i, square);
@@ -123,6 +130,16 @@ __global__ void __launch_bounds__(kThreads) step(const __grid_constant__ Step s)
     *reinterpret_cast<ushort4*>(to) = bits;
   } else {
     *to = from_float<bf16>(value[0]);
+  }
+}
+
+template <int N>
+void start(const Step& s) {
+  const int blocks = blocks_for(s.a.count, N * kThreads);
+  if (s.a.bf16_storage) {
+    step<N, true><<<blocks, kThreads, 0, stream()>>>(s);
+  } else {
+    step<N, false><<<blocks, kThreads, 0, stream()>>>(s);
   }
 }
 
@@ -152,11 +169,7 @@ void adamw_step(const AdamWArgs& a) {
                .limit = static_cast<float>(a.value_limit)};
   const bool vectors = a.count % 4 == 0 && aligned(a.p) && aligned(a.m) && aligned(a.v) &&
                        aligned(a.g) && aligned(a.operands);
-  if (vectors) {
-    step<4><<<blocks_for(a.count, 4 * kThreads), kThreads, 0, stream()>>>(s);
-  } else {
-    step<1><<<blocks_for(a.count, kThreads), kThreads, 0, stream()>>>(s);
-  }
+  vectors ? start<4>(s) : start<1>(s);
   launched("adamw_step");
 }
 

@@ -69,6 +69,14 @@ void fill(const Tensor& out, const Distribution& start, std::uint64_t seed,
   });
 }
 
+void round_to_bf16(const Tensor& values) {
+  with_type(values.dtype(), [&]<class T>() {
+    for (T& x : values.span<T>()) {
+      x = T(static_cast<accumulator_t<T>>(static_cast<float>(bf16(static_cast<float>(x)))));
+    }
+  });
+}
+
 ParameterStore::ParameterStore(const std::function<void(const ParameterVisitor&)>& visit,
                                Device device, DType compute)
     : device_(device), compute_(compute) {
@@ -115,14 +123,13 @@ void ParameterStore::initialise(std::uint64_t seed) {
   if (device_ == Device::meta) return;
   for (const Entry& entry : entries_) {
     const Tensor& master = entry.parameter->master;
-    if (device_ == Device::cpu) {
-      fill(master, entry.parameter->start, seed, entry.name);
-      continue;
-    }
     // The same numbers on every device: made on the CPU.
-    const Tensor made = Tensor::empty(master.shape(), master.dtype(), Device::cpu, "initial");
+    const bool here = device_ == Device::cpu;
+    const Tensor made =
+        here ? master : Tensor::empty(master.shape(), master.dtype(), Device::cpu, "initial");
     fill(made, entry.parameter->start, seed, entry.name);
-    master.copy_from(made);
+    if (storage_ == Storage::bf16) round_to_bf16(made);
+    if (!here) master.copy_from(made);
   }
   refresh_operands();
 }

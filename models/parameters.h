@@ -20,6 +20,13 @@ enum class Init : std::uint8_t {
   released   ///< what the paper's released code does when it trains from scratch
 };
 
+/// What the values that training carries from step to step are kept in.
+enum class Storage : std::uint8_t {
+  f32,  ///< f64 for a model computed in f64
+  bf16  ///< parameters and moments hold only values that bf16 has, as when a whole model is cast to
+        ///< it (models.md 4.1, 5.1); they still lie in f32 (f64)
+};
+
 /// How one tensor starts. Numbers come from Philox keyed by (seed, name), so they depend neither on
 /// the order of creation nor on the device.
 struct Distribution {
@@ -81,6 +88,9 @@ class ParameterStore {
   std::int64_t flat_count() const { return values_.elements(); }
   DType compute() const { return compute_; }
   Device device() const { return device_; }
+  /// Of the values from now on: initialise() and the optimiser keep to it.
+  void store_as(Storage storage) { storage_ = storage; }
+  Storage storage() const { return storage_; }
 
   const Tensor& values() const { return values_; }
   const Tensor& gradients() const { return gradients_; }
@@ -103,8 +113,12 @@ class ParameterStore {
   std::int64_t count_ = 0;
   Device device_;
   DType compute_;
+  Storage storage_ = Storage::f32;
   Tensor values_, gradients_, operands_, operand_groups_;
 };
+
+/// Every value of `values` (f32 or f64, dense, on the CPU) becomes the nearest that bf16 has.
+void round_to_bf16(const Tensor& values);
 
 /// Fills `out` (f32 or f64, dense, on the CPU) as `start` says; exposed for tests.
 void fill(const Tensor& out, const Distribution& start, std::uint64_t seed,

@@ -45,7 +45,18 @@ V square_root(V x) {
   return x;
 }
 
-template <class A>
+/// What an operation on bf16 storage gives; without it, x.
+template <bool kBf16, class V>
+V stored(V x) {
+  if constexpr (kBf16) {
+    for (std::size_t i = 0; i < sizeof(V) / sizeof(x[0]); i++) {
+      x[i] = static_cast<float>(bf16(static_cast<float>(x[i])));
+    }
+  }
+  return x;
+}
+
+template <class A, bool kBf16>
 void step(const AdamWArgs& a) {
   constexpr int L = kLanes<A>;
   static_assert(AdamWArgs::kDecayGroup % L == 0);
@@ -61,16 +72,21 @@ void step(const AdamWArgs& a) {
   parallel_blocks(a.count, kBlock, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; i += L) {
       const int count = static_cast<int>(std::min<std::int64_t>(L, end - i));
-      Lanes<A> gradient = load_lanes(g + i, count) * factor;
+      Lanes<A> gradient = stored<kBf16>(stored<kBf16>(load_lanes(g + i, count)) * factor);
       if (limit > 0) {
         gradient = gradient > limit ? broadcast(limit) : gradient;
         gradient = gradient < -limit ? broadcast(-limit) : gradient;
       }
-      const Lanes<A> mean = beta1 * load_lanes(m + i, count) + (1 - beta1) * gradient;
-      const Lanes<A> square = beta2 * load_lanes(v + i, count) + (1 - beta2) * gradient * gradient;
+      const Lanes<A> mean =
+          stored<kBf16>(stored<kBf16>(beta1 * load_lanes(m + i, count)) + (1 - beta1) * gradient);
+      const Lanes<A> square = stored<kBf16>(stored<kBf16>(beta2 * load_lanes(v + i, count)) +
+                                            (1 - beta2) * gradient * gradient);
+      const Lanes<A> root = stored<kBf16>(stored<kBf16>(square_root(square)) + eps);
       Lanes<A> value = load_lanes(p + i, count);
-      value -= rate * mean / (square_root(square) + eps);
-      if (a.decays == nullptr || a.decays[i / AdamWArgs::kDecayGroup] != 0) value -= shrink * value;
+      value = stored<kBf16>(value - rate * mean / root);
+      if (a.decays == nullptr || a.decays[i / AdamWArgs::kDecayGroup] != 0) {
+        value = stored<kBf16>(value - shrink * value);
+      }
       store_lanes(m + i, mean, count);
       store_lanes(v + i, square, count);
       store_lanes(p + i, value, count);
@@ -93,7 +109,11 @@ void gradient_norm(const GradientNormArgs& a) {
 }
 
 void adamw_step(const AdamWArgs& a) {
-  a.type == DType::f64 ? step<double>(a) : step<float>(a);
+  if (a.bf16_storage) {
+    a.type == DType::f64 ? step<double, true>(a) : step<float, true>(a);
+  } else {
+    a.type == DType::f64 ? step<double, false>(a) : step<float, false>(a);
+  }
 }
 
 }  // namespace farsight::cpu

@@ -10,7 +10,12 @@
 //   p -= schedule[0] m / (sqrt(v) + eps)    schedule[0] = lr sqrt(1 - beta2^t) / (1 - beta1^t)
 //   p -= schedule[1] p                      schedule[1] = lr weight_decay: decoupled, after the step;
 //                                           where `decays` says so
-// and the bf16 copy of p is made in the same pass, where `operand_groups` names one. What changes from
+// With `bf16_storage` every value that training carries on is one that bf16 has: g is rounded first,
+// and each operation that PyTorch would run on a bf16 tensor rounds what it gives:
+//   m = r(r(beta1 m) + (1 - beta1) g')        v = r(r(beta2 v) + (1 - beta2) g'^2)
+//   p = r(p - schedule[0] (m / r(r(sqrt(v)) + eps)))        p = r(p - schedule[1] p)
+// so that an update below 2^-9 of a parameter is lost, and with it any usual weight decay.
+// The bf16 copy of p is made in the same pass, where `operand_groups` names one. What changes from
 // step to step (schedule and norm) lies in the device's memory: a launch has the same arguments every
 // time, and the host waits for nothing.
 // Everything is f32 (f64 for models computed in f64).
@@ -46,6 +51,7 @@ struct AdamWArgs {
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-6;
   double norm_limit = 0;   // 0: not clipped by norm
   double value_limit = 0;  // 0: not clipped by value
+  bool bf16_storage = false;
   DType type = DType::f32;
 };
 

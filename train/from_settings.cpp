@@ -64,6 +64,7 @@ Model model_of(const Settings& settings, Device device) {
     return make_mamba(mamba_config(settings.model), device, compute);
   };
   Model model = made();
+  model.parameters->store_as(settings.model.storage);
   model.parameters->initialise(static_cast<std::uint64_t>(settings.run.seed));
   return model;
 }

@@ -77,6 +77,7 @@ void AdamW::launch() const {
                     .eps = settings_.eps,
                     .norm_limit = limit(ClipKind::norm),
                     .value_limit = limit(ClipKind::value),
+                    .bf16_storage = parameters_.storage() == Storage::bf16,
                     .type = type};
   FARSIGHT_LAUNCH(adamw_step, device, a);
 }

@@ -65,6 +65,7 @@ struct ModelSettings {
   Integers gate_layers;
   double norm_eps = 1e-5;
   Init init = Init::standard;
+  Storage storage = Storage::f32;
 };
 
 /// The recall task. A cell is one pair (length, pairs); it exists when pairs <= length / 4.
@@ -192,6 +193,7 @@ struct NamesOf;
   }
 FARSIGHT_NAMES(DeviceChoice, "auto", "cpu", "cuda")
 FARSIGHT_NAMES(Init, "standard", "released")
+FARSIGHT_NAMES(Storage, "f32", "bf16")
 FARSIGHT_NAMES(FillWith, "random", "zero")
 FARSIGHT_NAMES(MadeOn, "auto", "host", "device")
 FARSIGHT_NAMES(ClipKind, "value", "norm")

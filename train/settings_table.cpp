@@ -135,6 +135,9 @@ std::vector<Setting> make_table() {
       model<&M::init>("model.init", "",
                       "first parameters: standard (dt bias for steps of 0.001 to 0.1), or released "
                       "(dt bias 0, as the paper's code)"),
+      model<&M::storage>("model.storage", "",
+                         "what parameters, moments and buffers are rounded to after every update: "
+                         "f32, or bf16, as the paper's Hyena and RWKV were trained"),
 
       within(4, 1 << 20, data<&D::lengths>("data.lengths", "lengths", "tokens per example, L")),
       within(1, 1 << 18,
