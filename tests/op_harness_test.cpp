@@ -299,7 +299,7 @@ TEST_CASE("ops: every kernel has a row in the table") {
   // These have no backward: tests/optimizer_test.cpp, step_test.cpp, mqar_generate_test.cpp and
   // pythia_test.cpp have them.
   std::set<std::string> tested = {"gradient_norm", "adamw_step", "tally_predictions",
-                                  "mqar_generate", "attention_step"};
+                                  "mqar_generate", "attention_step", "long_conv_step"};
   for (const OpCase& c : op_cases()) {
     tested.insert(c.kernels.begin(), c.kernels.end());
   }

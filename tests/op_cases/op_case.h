@@ -56,6 +56,8 @@ std::vector<OpCase> linear_cross_entropy_cases();
 std::vector<OpCase> layer_norm_cases();
 std::vector<OpCase> gelu_cases();
 std::vector<OpCase> attention_cases();
+std::vector<OpCase> long_conv_cases();
+std::vector<OpCase> implicit_filter_cases();
 std::vector<OpCase> dropout_cases();
 
 /// All of them.

@@ -1,0 +1,234 @@
+// The correlation of long_conv.h on tensor cores, in bf16 with f32 sums, of channels in shared memory.
+//
+// Both indices are cut in two levels, i = 128 u + 8 m + n and s = 128 p + 16 r + j - n with m, j < 16 and
+// n < 8. For given r, with P_v[m, j] = p[128 v + 16 r + 8 m + j] and Q_p[j, n] = q[128 p + 16 r + j - n],
+//
+//   out_u[m, n] += sum_p P_{u+p} Q_p
+//
+// are products of [16, 16] with [16, 8] matrices, of which P_v serves all outputs u <= v: a warp loads
+// an operand once for every eight or so products, and 2048 outputs are 64 registers a lane. Rows of P
+// lie in memory 16 bytes apart, as ldmatrix wants them. A column of Q with an odd n begins at an odd s,
+// so q is stored twice, the second time one step late. p has a tile of zeros behind it, q eight before.
+// An s that some n does not reach meets a p beyond the last, which is zero.
+#pragma once
+
+#include "cuda/long_conv.cuh"
+
+namespace farsight::cuda {
+
+inline constexpr int kStepTile = 128;
+inline constexpr int kMatrixChannels = 8;  // of a block: a warp each, and 16 bytes of a row
+inline constexpr int kMatrixThreads = 32 * kMatrixChannels;
+
+/// A sequence in shared memory, and how many of them a block has there at once.
+template <int kTiles>
+struct Layout {
+  static constexpr int kSteps = kTiles * kStepTile;
+  static constexpr int kRows = kTiles >= 8 ? 1 : 8 / kTiles;
+  static constexpr int kPairs = kRows * kSteps / 2;  // of steps
+  static constexpr int kP = kSteps + kStepTile;      // elements of a channel of p
+  static constexpr int kBefore = 8;                  // zeros before q
+  static constexpr int kQ = kSteps + 2 * kBefore;    // of a copy of a channel of q
+};
+
+template <int kTiles>
+struct P {
+  alignas(16) unsigned short at[Layout<kTiles>::kRows][kMatrixChannels][Layout<kTiles>::kP];
+};
+template <int kTiles, int kRows = Layout<kTiles>::kRows>
+struct Q {
+  alignas(16) unsigned short at[kRows][kMatrixChannels][2][Layout<kTiles>::kQ];
+};
+
+// ---- instructions -------------------------------------------------------------------------------------
+
+/// sum += a b: m16n8k16, a row-major [16, 16], b column-major [16, 8].
+__device__ inline void multiply_add(float (&sum)[4], const unsigned (&a)[4],
+                                    const unsigned (&b)[2]) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+/// Four 8 x 8 matrices whose rows are at the addresses of eight lanes each.
+__device__ inline void load_matrices(unsigned (&x)[4], unsigned row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
+               : "r"(row)
+               : "memory");
+}
+
+__device__ inline unsigned pack(float low, float high) {
+  return unsigned(from_float<bf16>(low).bits) | unsigned(from_float<bf16>(high).bits) << 16;
+}
+__device__ inline float low_of(unsigned word) {
+  return __uint_as_float(word << 16);
+}
+__device__ inline float high_of(unsigned word) {
+  return __uint_as_float(word & 0xffff0000u);
+}
+
+// ---- the correlation ----------------------------------------------------------------------------------
+
+/// sum += the correlation of a channel of p and one of q (both copies). Of out_u a lane (g, q') has
+/// entries i = 128 u + 8 g + 2 q' + {0, 1} in sum[u][0, 1], and those 64 later in sum[u][2, 3].
+/// Called by whole warps.
+template <int kTiles>
+__device__ inline void correlate(float (&sum)[kTiles][4], const unsigned short* p,
+                                 const unsigned short* q) {
+  const int lane = threadIdx.x % 32, g = lane / 4;
+  // Rows of P in the order in which the instruction wants them: [0, 8) and [8, 16) of j < 8, again
+  // of j >= 8, where a row is what the next row was before.
+  unsigned p_row = unsigned(__cvta_generic_to_shared(p)) + unsigned(lane % 16 + lane / 16) * 16;
+  // In the late copy, element s + 1 is that of s.
+  const unsigned short* q_word =
+      q + (g % 2) * Layout<kTiles>::kQ + Layout<kTiles>::kBefore + 2 * (lane % 4) - g + g % 2;
+#pragma unroll 1
+  for (int r = 0; r < kStepTile / 16; r++, p_row += 32, q_word += 16) {
+    unsigned b[kTiles][2];
+#pragma unroll
+    for (int t = 0; t < kTiles; t++) {
+      b[t][0] = *reinterpret_cast<const unsigned*>(q_word + t * kStepTile);
+      b[t][1] = *reinterpret_cast<const unsigned*>(q_word + t * kStepTile + 8);
+    }
+#pragma unroll
+    for (int v = 0; v < kTiles; v++) {
+      unsigned a[4];
+      load_matrices(a, p_row + v * kStepTile * 2);
+#pragma unroll
+      for (int t = 0; t <= v; t++) {
+        multiply_add(sum[v - t], a, b[t]);
+      }
+    }
+  }
+}
+
+/// Where the lane's entries (0, 1) of out_u are in a channel, in elements; (2, 3) are 64 further.
+__device__ inline int place_of_sum(int u) {
+  return u * kStepTile + int(threadIdx.x % 32 / 4) * 8 + int(threadIdx.x % 4) * 2;
+}
+
+// ---- between [time][channel] and [channel][time] ---------------------------------------------------------
+
+/// rows[0], rows[1]: eight channels of two steps; words[k]: both steps of channel k.
+__device__ inline void words_of_channels(const uint4 (&rows)[2], unsigned (&words)[8]) {
+  const unsigned first[4] = {rows[0].x, rows[0].y, rows[0].z, rows[0].w};
+  const unsigned second[4] = {rows[1].x, rows[1].y, rows[1].z, rows[1].w};
+#pragma unroll
+  for (int k = 0; k < 4; k++) {
+    words[2 * k] = __byte_perm(first[k], second[k], 0x5410);
+    words[2 * k + 1] = __byte_perm(first[k], second[k], 0x7632);
+  }
+}
+__device__ inline uint4 row_of_step(const unsigned (&words)[8], int step) {
+  const unsigned select = step == 0 ? 0x5410 : 0x7632;
+  return {__byte_perm(words[0], words[1], select), __byte_perm(words[2], words[3], select),
+          __byte_perm(words[4], words[5], select), __byte_perm(words[6], words[7], select)};
+}
+
+__device__ inline uint4 eight_channels(const void* x, std::int64_t at) {
+  return *reinterpret_cast<const uint4*>(static_cast<const bf16*>(x) + at);
+}
+/// x y, channel by channel, rounded.
+__device__ inline uint4 product(const uint4& x, const uint4& y) {
+  const auto both = [](unsigned one, unsigned other) {
+    return pack(low_of(one) * low_of(other), high_of(one) * high_of(other));
+  };
+  return {both(x.x, y.x), both(x.y, y.y), both(x.z, y.z), both(x.w, y.w)};
+}
+/// to (+)= x y
+__device__ inline void put_product(void* to, std::int64_t at, const uint4& x, const uint4& y,
+                                   bool add) {
+  uint4* const address = reinterpret_cast<uint4*>(static_cast<bf16*>(to) + at);
+  if (!add) {
+    *address = product(x, y);
+    return;
+  }
+  const uint4 before = *address;
+  const auto both = [](unsigned sum, unsigned one, unsigned other) {
+    return pack(low_of(sum) + low_of(one) * low_of(other),
+                high_of(sum) + high_of(one) * high_of(other));
+  };
+  *address = {both(before.x, x.x, y.x), both(before.y, x.y, y.y), both(before.z, x.z, y.z),
+              both(before.w, x.w, y.w)};
+}
+
+/// A pair of steps that a thread moves: elements 2 * pair and 2 * pair + 1 of `row` of those in shared
+/// memory.
+template <int kTiles>
+struct Pair {
+  int row, first;
+  __device__ explicit Pair(int pair)
+      : row(pair / (Layout<kTiles>::kSteps / 2)), first(pair % (Layout<kTiles>::kSteps / 2) * 2) {}
+  /// The time of its first or second step; the forward has time reversed.
+  __device__ int time(int step, bool reversed) const {
+    return reversed ? Layout<kTiles>::kSteps - 1 - first - step : first + step;
+  }
+};
+
+/// Both steps of x y into p, zeros where there are none.
+template <int kTiles>
+__device__ inline void store_pair(P<kTiles>& p, const Pair<kTiles>& pair, const uint4 (&rows)[2]) {
+  unsigned words[8];
+  words_of_channels(rows, words);
+#pragma unroll
+  for (int k = 0; k < kMatrixChannels; k++) {
+    *reinterpret_cast<unsigned*>(&p.at[pair.row][k][pair.first]) = words[k];
+  }
+}
+template <int kTiles>
+__device__ inline void load_pair(const P<kTiles>& p, const Pair<kTiles>& pair, uint4 (&rows)[2]) {
+  unsigned words[8];
+#pragma unroll
+  for (int k = 0; k < kMatrixChannels; k++) {
+    words[k] = *reinterpret_cast<const unsigned*>(&p.at[pair.row][k][pair.first]);
+  }
+  rows[0] = row_of_step(words, 0);
+  rows[1] = row_of_step(words, 1);
+}
+/// Into q, both copies.
+template <int kTiles, int kRows>
+__device__ inline void store_pair(Q<kTiles, kRows>& q, const Pair<kTiles>& pair,
+                                  const unsigned (&words)[8]) {
+  constexpr int kBefore = Layout<kTiles>::kBefore;
+#pragma unroll
+  for (int k = 0; k < kMatrixChannels; k++) {
+    unsigned short(&copies)[2][Layout<kTiles>::kQ] = q.at[pair.row][k];
+    *reinterpret_cast<unsigned*>(&copies[0][kBefore + pair.first]) = words[k];
+    copies[1][kBefore + pair.first + 1] = static_cast<unsigned short>(words[k]);
+    copies[1][kBefore + pair.first + 2] = static_cast<unsigned short>(words[k] >> 16);
+  }
+}
+
+/// The zeros behind p and before q, and what else nothing is written to.
+template <class S>
+__device__ inline void clear(S& memory) {
+  static_assert(sizeof(S) % 16 == 0);
+  for (int i = threadIdx.x; i < int(sizeof(S) / 16); i += kMatrixThreads) {
+    reinterpret_cast<uint4*>(&memory)[i] = uint4{};
+  }
+}
+
+/// How the work is cut: `workers` blocks of threads share the rows of every block of channels.
+struct MatrixWork {
+  unsigned channel_blocks = 1;
+  int workers = 1;
+};
+
+/// Calls f.template operator()<kTiles>(), the fewest that hold T steps.
+template <class F>
+void with_tiles(std::int64_t T, F f) {
+  if (T <= kStepTile) {
+    f.template operator()<1>();
+  } else if (T <= 2 * kStepTile) {
+    f.template operator()<2>();
+  } else if (T <= 4 * kStepTile) {
+    f.template operator()<4>();
+  } else if (T <= 8 * kStepTile) {
+    f.template operator()<8>();
+  } else {
+    f.template operator()<16>();
+  }
+}
+
+}  // namespace farsight::cuda
