@@ -1,5 +1,4 @@
-// A warp a row, the row in registers: lane l has the vectors l, l + 32, ... of V channels. Statistics
-// need no block; every load of a row is under way before the first is used.
+// A warp a row, the row in registers (norm_rows.cuh).
 //
 // Floor a row, bf16 activations: forward 4 D (residual) + 2 D (x) + 4 D (sum) + 2 D (y) bytes;
 // backward 4 D (sum) + 2 D (dy) + 4 D (dsum) + 4 D (dresidual) + 2 D (dx).
@@ -9,23 +8,13 @@
 // second kernel. Rows that do not fit in registers or vectors take the plain kernels at the end.
 #include "ops/rms_norm.h"
 
-#include "cuda/device.cuh"
+#include "cuda/norm_rows.cuh"
 
 namespace farsight::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-constexpr int kWarps = kThreads / 32;
-
-/// Calls body(i, d) for the vectors of this lane: channels [d, d + V) are its i-th.
-template <int V, int kVectors, class Body>
-__device__ inline void for_each_vector(std::int64_t D, const Body& body) {
-#pragma unroll
-  for (int i = 0; i < kVectors; i++) {
-    const int d = (i * 32 + int(threadIdx.x % 32)) * V;
-    if (d < D) body(i, d);
-  }
-}
+constexpr int kThreads = kNormThreads;
+constexpr int kWarps = kNormWarps;
 
 template <class T, int V, int kVectors>
 __global__ void __launch_bounds__(kThreads) normalize(const __grid_constant__ RmsNormArgs a) {
@@ -73,7 +62,7 @@ __global__ void __launch_bounds__(kThreads) normalize(const __grid_constant__ Rm
 template <class T, int V, int kVectors>
 __global__ void __launch_bounds__(kThreads, kVectors <= 3 ? 2 : 1)
     differentiate(const __grid_constant__ RmsNormArgs a) {
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  const int warp = threadIdx.x / 32;
   const float* w = static_cast<const float*>(a.w);
   float share[kVectors][V] = {};
   const std::int64_t end = a.rows * (blockIdx.x + 1) / a.blocks;
@@ -117,27 +106,8 @@ __global__ void __launch_bounds__(kThreads, kVectors <= 3 ? 2 : 1)
   }
 
   if (a.dw == nullptr) return;  // the whole grid
-  // The shares of the warps, one vector of each lane at a time.
   __shared__ float shares[kWarps][32 * V];
-  float* partial = static_cast<float*>(a.partial) + blockIdx.x * a.D;
-#pragma unroll
-  for (int i = 0; i < kVectors; i++) {
-    __syncthreads();
-#pragma unroll
-    for (int k = 0; k < V; k++) {
-      shares[warp][k * 32 + lane] = share[i][k];
-    }
-    __syncthreads();
-    if (threadIdx.x < 32 * V) {
-      float total = 0;
-#pragma unroll
-      for (int from = 0; from < kWarps; from++) {
-        total += shares[from][threadIdx.x];
-      }
-      const std::int64_t d = (i * 32 + lane) * V + warp;  // threadIdx.x = k * 32 + lane
-      if (d < a.D) partial[d] = total;
-    }
-  }
+  sum_warps<V, kVectors>(share, a.D, shares, static_cast<float*>(a.partial) + blockIdx.x * a.D);
 }
 
 __global__ void __launch_bounds__(1024) sum_dw(const __grid_constant__ RmsNormArgs a) {
@@ -202,24 +172,6 @@ __global__ void __launch_bounds__(kThreads)
         put(static_cast<float*>(a.dresidual) + at + d, ds, a.dresidual_add);
       }
     }
-  }
-}
-
-/// Calls f.template operator()<V, kVectors>() with the least that holds a row; <1, 0>: none does.
-template <class F>
-void with_row(std::int64_t D, bool together, F f) {
-  if (together && D <= 64 && D % 2 == 0) {
-    f.template operator()<2, 1>();
-  } else if (together && D <= 256) {
-    f.template operator()<8, 1>();
-  } else if (together && D <= 512) {
-    f.template operator()<8, 2>();
-  } else if (together && D <= 768) {
-    f.template operator()<8, 3>();
-  } else if (together && D <= 1024) {
-    f.template operator()<8, 4>();
-  } else {
-    f.template operator()<1, 0>();
   }
 }
 
