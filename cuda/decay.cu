@@ -11,10 +11,10 @@ __global__ void __launch_bounds__(RowGrid::kThreads)
     apply(const __grid_constant__ DecayArgs a, unsigned column_blocks) {
   const RowPlace at = row_place(column_blocks);
   if (at.row >= a.K || at.column >= a.D) return;
-  const float rate = float(a.rates.of(at.column, a.D));
+  const float rate = float(a.rates.rate(at.column, a.D));
   const float x = to_float(static_cast<const T*>(a.x)[at.row * a.x_stride + at.column]);
-  put(static_cast<T*>(a.y) + at.row * a.y_stride + at.column, x * expf(-rate * float(at.row)),
-      a.y_add);
+  put(static_cast<T*>(a.y) + at.row * a.y_stride + at.column,
+      x * expf(-rate * float(a.rates.time(at.row))), a.y_add);
 }
 
 }  // namespace

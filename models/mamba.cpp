@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/history.h"
 #include "ops/causal_conv1d.h"
 #include "ops/embedding.h"
 #include "ops/gather_rows.h"
@@ -18,20 +19,6 @@ namespace {
 /// Uniform with the fan-in rule of PyTorch's Linear and Conv1d: limit 1 / sqrt(fan_in).
 Distribution by_fan_in(std::int64_t fan_in) {
   return Distribution::uniform(1 / std::sqrt(static_cast<double>(fan_in)));
-}
-
-/// The last `keep` inputs after x was seen, given the `keep` before it. Copies: states are small.
-Tensor advance(const Tensor& before, const Tensor& x) {
-  const std::int64_t B = x.dim(0), T = x.dim(1), D = x.dim(2), keep = before.dim(1);
-  const Tensor after = Tensor::empty(before.shape(), before.dtype(), before.device(), "state");
-  const Tensor to = after.reshape({B * keep, D}), old = before.reshape({B * keep, D});
-  const Tensor seen = x.reshape({B * T, D});
-  const std::int64_t fresh = std::min(T, keep), kept = keep - fresh;
-  for (std::int64_t b = 0; b < B; b++) {
-    to.range(b * keep, kept).copy_from(old.range(b * keep + fresh, kept));
-    to.range(b * keep + kept, fresh).copy_from(seen.range(b * T + T - fresh, fresh));
-  }
-  return after;
 }
 
 }  // namespace
@@ -217,8 +204,8 @@ Tensor Mamba::mix(Layer& layer, const Tensor& x, const Tensor* position,
   Tensor last;
   const Tensor y = selective_scan(in, state ? &last : nullptr);
   if (state != nullptr) {
-    state->conv = advance(state->conv, x_in);
-    if (gate) state->gate = advance(state->gate, x_in);
+    state->conv = advance_history(state->conv, x_in);
+    if (gate) state->gate = advance_history(state->gate, x_in);
     state->state = last;
   }
   return linear(y, layer.out_proj.operand);

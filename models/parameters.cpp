@@ -17,6 +17,20 @@ std::int64_t aligned(std::int64_t count) {
   return (count + kAlignElements - 1) / kAlignElements * kAlignElements;
 }
 
+/// The position features of an implicit filter (models.md 4.1).
+double time_feature(std::int64_t row, std::int64_t rows, std::int64_t column,
+                    std::int64_t columns) {
+  const double t = static_cast<double>(row), length = static_cast<double>(rows);
+  if (column == 0) return t / std::max(length - 1, 1.0);
+  const std::int64_t bands = (columns - 1) / 2, band = (column - 1) % bands;
+  constexpr double kSlowest = 1e-4;
+  const double share =
+      bands == 1 ? 0.0 : static_cast<double>(band) / static_cast<double>(bands - 1);
+  const double frequency = kSlowest + (static_cast<double>(bands - 1) - kSlowest) * share;
+  const double angle = frequency * 2 * std::numbers::pi * t / length;
+  return column <= bands ? std::cos(angle) : -std::sin(angle);
+}
+
 /// The element's value; `r` are its four random words.
 double draw(const Distribution& start, const Random4& r, std::int64_t column) {
   const double u = uniform_double(r.v[0], r.v[1]);
@@ -35,6 +49,8 @@ double draw(const Distribution& start, const Random4& r, std::int64_t column) {
       const double time = std::max(std::exp(low + u * (high - low)), 1e-4);
       return time + std::log(-std::expm1(-time));
     }
+    case Distribution::Kind::time_features:
+      break;  // nothing random about it
   }
   return 0;
 }
@@ -57,13 +73,16 @@ Tensor groups_of(const std::vector<ParameterStore::Entry>& entries, std::int64_t
 void fill(const Tensor& out, const Distribution& start, std::uint64_t seed,
           const std::string& name) {
   const std::uint64_t key = philox_key(seed, hash_name(("init/" + name).c_str()));
-  const std::int64_t columns = out.shape().last();
+  const std::int64_t columns = out.shape().last(), rows = out.shape().rows();
   with_type(out.dtype(), [&]<class T>() {
     T* to = out.data<T>();
     parallel_blocks(out.elements(), 65536, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; i++) {
         const Random4 r = philox4x32(key, 0, static_cast<std::uint64_t>(i));
-        to[i] = T(static_cast<accumulator_t<T>>(draw(start, r, i % columns)));
+        const double value = start.kind == Distribution::Kind::time_features
+                                 ? time_feature(i / columns, rows, i % columns, columns)
+                                 : draw(start, r, i % columns);
+        to[i] = T(static_cast<accumulator_t<T>>(value));
       }
     });
   });

@@ -31,11 +31,12 @@ enum class Storage : std::uint8_t {
 /// the order of creation nor on the device.
 struct Distribution {
   enum class Kind : std::uint8_t {
-    constant,              ///< a
-    normal,                ///< mean 0, standard deviation a
-    uniform,               ///< in (-a, a)
-    log_of_state,          ///< log(n + 1) for column n: A_log of the S4D-real initialisation
-    inverse_softplus_time  ///< softplus^-1(t), t = exp(U(log a, log b)) but at least 1e-4: dt bias
+    constant,               ///< a
+    normal,                 ///< mean 0, standard deviation a
+    uniform,                ///< in (-a, a)
+    log_of_state,           ///< log(n + 1) for column n: A_log of the S4D-real initialisation
+    inverse_softplus_time,  ///< softplus^-1(t), t = exp(U(log a, log b)) but at least 1e-4: dt bias
+    time_features  ///< of [1, L, 2 n + 1]: in row t, t / (L - 1), then n cosines and n sines of -t
   };
   Kind kind = Kind::constant;
   double a = 0, b = 0;
@@ -43,6 +44,7 @@ struct Distribution {
   static Distribution constant(double value) { return {Kind::constant, value, 0}; }
   static Distribution normal(double deviation) { return {Kind::normal, deviation, 0}; }
   static Distribution uniform(double limit) { return {Kind::uniform, limit, 0}; }
+  static Distribution time_features() { return {Kind::time_features, 0, 0}; }
 };
 
 /// A matrix is an operand of matrix products, which are done in the compute type; anything else is

@@ -41,13 +41,13 @@ void decay_apply(const DecayArgs& a) {
     using A = accumulator_t<T>;
     std::vector<A> rates;
     for (std::int64_t d = 0; d < a.D; d++) {
-      rates.push_back(static_cast<A>(a.rates.of(d, a.D)));
+      rates.push_back(static_cast<A>(a.rates.rate(d, a.D)));
     }
     parallel_blocks(a.K, 16, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t t = begin; t < end; t++) {
         const T* x = static_cast<const T*>(a.x) + t * a.x_stride;
         T* y = static_cast<T*>(a.y) + t * a.y_stride;
-        const A time = static_cast<A>(t);
+        const A time = static_cast<A>(a.rates.time(t));
         for (std::int64_t d = 0; d < a.D; d++) {
           const A value =
               static_cast<A>(x[d]) * std::exp(-rates[static_cast<std::size_t>(d)] * time);

@@ -1,9 +1,9 @@
 // The window of an implicit filter, exponential in time (models.md 4.1):
 //
-//   y[t,d] = x[t,d] exp(-rate[d] t)
+//   y[t,d] = x[t,d] exp(-rate[d] t / span)
 //
 //   x, y: [K, D], rows of x may be strided    rate: D values at equal distances from `first` to `last`
-// Gradient: dx[t,d] = dy[t,d] exp(-rate[d] t).
+// Gradient: dx[t,d] = dy[t,d] exp(-rate[d] t / span).
 #pragma once
 
 #include "ops/kernel.h"
@@ -11,11 +11,19 @@
 namespace farsight {
 
 struct DecayRates {
-  double first = 0, last = 0;  ///< of channel 0 and of channel D - 1, a time step
+  double first = 0, last = 0;  ///< of channel 0 and of channel D - 1
+  double span = 1;             ///< time steps
+  bool rounded = false;        ///< rate and t / span to bf16, as in a model that is cast to it
 
-  FARSIGHT_HOST_DEVICE double of(std::int64_t d, std::int64_t D) const {
-    return D == 1 ? first
-                  : first + (last - first) * static_cast<double>(d) / static_cast<double>(D - 1);
+  FARSIGHT_HOST_DEVICE double rate(std::int64_t d, std::int64_t D) const {
+    const double share = D == 1 ? 0.0 : static_cast<double>(d) / static_cast<double>(D - 1);
+    return kept(first + (last - first) * share);
+  }
+  FARSIGHT_HOST_DEVICE double time(std::int64_t t) const {
+    return kept(static_cast<double>(t) / span);
+  }
+  FARSIGHT_HOST_DEVICE double kept(double x) const {
+    return rounded ? static_cast<double>(static_cast<float>(bf16(static_cast<float>(x)))) : x;
   }
 };
 

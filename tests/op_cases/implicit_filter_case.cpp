@@ -8,18 +8,17 @@ namespace farsight {
 
 std::vector<OpCase> implicit_filter_cases() {
   using enum OpInput::Kind;
-  OpCase sines{
-      .name = "sine",
-      .kernels = {"sine_forward", "sine_backward"},
-      .size_names = {"rows", "D"},
-      .sizes = {{1, 9}, {7, 5}, {65, 64}, {33, 35}},
-      .inputs =
-          [](const Sizes& s) {
-            return std::vector<OpInput>{
-                {.name = "x", .shape = {s[0], s[1]}, .strided = true},
-                {.name = "frequency", .shape = {s[1]}, .kind = parameter, .mean = 3}};
-          },
-      .call = [](std::span<const Tensor> in) { return std::vector{sine(in[0], in[1])}; }};
+  OpCase sines{.name = "sine",
+               .kernels = {"sine_forward", "sine_backward"},
+               .size_names = {"rows", "D"},
+               .sizes = {{1, 9}, {7, 5}, {65, 64}, {33, 35}},
+               .inputs =
+                   [](const Sizes& s) {
+                     return std::vector<OpInput>{
+                         {.name = "x", .shape = {s[0], s[1]}, .strided = true},
+                         {.name = "frequency", .shape = {s[1]}, .kind = parameter, .mean = 3}};
+                   },
+               .call = [](std::span<const Tensor> in) { return std::vector{sine(in[0], in[1])}; }};
   OpCase window{
       .name = "decay",
       .kernels = {"decay_apply"},
@@ -31,7 +30,7 @@ std::vector<OpCase> implicit_filter_cases() {
           },
       .call =
           [](std::span<const Tensor> in) {
-            return std::vector{decay(in[0], {.first = 0.05, .last = 0.4})};
+            return std::vector{decay(in[0], {.first = 3, .last = 15, .span = 40})};
           }};
   OpCase places{.name = "add_positions",
                 .kernels = {"add_positions_forward", "add_positions_backward"},
