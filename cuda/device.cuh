@@ -95,6 +95,29 @@ struct Several {
   T elements[N];
 };
 
+/// N elements as they are stored, a power of two of them that fill at most 16 bytes.
+template <class T, int N>
+struct Packed {
+  using Raw = typename Word<N * int(sizeof(T))>::type;
+  Raw raw;
+  __device__ void load(const T* from) { raw = *reinterpret_cast<const Raw*>(from); }
+  __device__ void to(float (&x)[N]) const {
+    const auto elements = __builtin_bit_cast(Several<T, N>, raw);
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+      x[j] = to_float(elements.elements[j]);
+    }
+  }
+  __device__ void from(const float (&x)[N]) {
+    Several<T, N> elements;
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+      elements.elements[j] = from_float<T>(x[j]);
+    }
+    raw = __builtin_bit_cast(Raw, elements);
+  }
+};
+
 /// N consecutive elements, a power of two, from an address aligned to all of them or to 16 bytes.
 template <int N, class T>
 __device__ inline void load_elements(const T* from, float (&x)[N]) {

@@ -7,6 +7,45 @@
 namespace farsight::cuda {
 namespace {
 
+__device__ bool two_operands(ElementwiseKind kind) {
+  return kind <= ElementwiseKind::gate;
+}
+
+__device__ float combined(ElementwiseKind kind, float a, float b) {
+  switch (kind) {
+    case ElementwiseKind::add:
+      return a + b;
+    case ElementwiseKind::multiply:
+      return a * b;
+    case ElementwiseKind::gate:
+      return sigmoid(a) * b;
+    case ElementwiseKind::silu:
+      return silu(a);
+    case ElementwiseKind::squared_relu:
+      break;
+  }
+  return a > 0 ? a * a : 0;
+}
+
+/// What dy is multiplied by to give the gradient of `own`, the first of the operands or not.
+__device__ float factor(ElementwiseKind kind, bool first, float own, float other) {
+  switch (kind) {
+    case ElementwiseKind::add:
+      break;
+    case ElementwiseKind::multiply:
+      return other;
+    case ElementwiseKind::gate: {
+      const float s = sigmoid(first ? own : other);
+      return first ? s * (1.0f - s) * other : s;
+    }
+    case ElementwiseKind::silu:
+      return silu_derivative(own);
+    case ElementwiseKind::squared_relu:
+      return own > 0 ? 2.0f * own : 0;
+  }
+  return 1;
+}
+
 template <class T, int V>
 __global__ void __launch_bounds__(RowGrid::kThreads)
     combine(const __grid_constant__ ElementwiseArgs g, unsigned column_blocks) {
@@ -15,18 +54,13 @@ __global__ void __launch_bounds__(RowGrid::kThreads)
   if (at.row >= g.rows || i >= g.columns) return;
   float x[V];
   load_elements<V>(static_cast<const T*>(g.a) + at.row * g.a_stride + i, x);
-  if (g.kind == ElementwiseKind::silu) {
-#pragma unroll
-    for (int k = 0; k < V; k++) {
-      x[k] = silu(x[k]);
-    }
-  } else {
-    float other[V];
+  float other[V] = {};
+  if (two_operands(g.kind)) {
     load_elements<V>(static_cast<const T*>(g.b) + at.row * g.b_stride + i, other);
+  }
 #pragma unroll
-    for (int k = 0; k < V; k++) {
-      x[k] = g.kind == ElementwiseKind::add ? x[k] + other[k] : x[k] * other[k];
-    }
+  for (int k = 0; k < V; k++) {
+    x[k] = combined(g.kind, x[k], other[k]);
   }
   store_elements<V>(static_cast<T*>(g.y) + at.row * g.columns + i, x);
 }
@@ -37,7 +71,7 @@ struct Derivative {
   void* out;
   std::int64_t own_stride, other_stride, out_stride, dy_stride, rows, columns;
   ElementwiseKind kind;
-  bool add;
+  bool first, add;
 };
 
 template <class T, int V>
@@ -48,15 +82,15 @@ __global__ void __launch_bounds__(RowGrid::kThreads)
   if (at.row >= g.rows || i >= g.columns) return;
   float d[V];
   load_elements<V>(static_cast<const T*>(g.dy) + at.row * g.dy_stride + i, d);
-  if (g.kind != ElementwiseKind::add) {
-    const bool product = g.kind == ElementwiseKind::multiply;
-    float x[V];
-    load_elements<V>(product ? static_cast<const T*>(g.other) + at.row * g.other_stride + i
-                             : static_cast<const T*>(g.own) + at.row * g.own_stride + i,
-                     x);
+  if (g.kind != ElementwiseKind::add) {  // whose operands nobody kept
+    float x[V], other[V] = {};
+    load_elements<V>(static_cast<const T*>(g.own) + at.row * g.own_stride + i, x);
+    if (two_operands(g.kind)) {
+      load_elements<V>(static_cast<const T*>(g.other) + at.row * g.other_stride + i, other);
+    }
 #pragma unroll
     for (int k = 0; k < V; k++) {
-      d[k] *= product ? x[k] : silu_derivative(x[k]);
+      d[k] *= factor(g.kind, g.first, x[k], other[k]);
     }
   }
   put_elements<V>(static_cast<T*>(g.out) + at.row * g.out_stride + i, d, g.add);
@@ -94,6 +128,7 @@ void elementwise_backward(const ElementwiseArgs& a) {
                      .rows = a.rows,
                      .columns = a.columns,
                      .kind = a.kind,
+                     .first = first,
                      .add = first ? a.da_add : a.db_add};
   with_device_type(a.type, "elementwise_backward", [&]<class T>() {
     constexpr int V = kVector<T>;

@@ -9,10 +9,24 @@
 namespace farsight {
 namespace {
 
+bool has_two_operands(ElementwiseKind kind) {
+  return kind <= ElementwiseKind::gate;
+}
+
 const char* name_of(ElementwiseKind kind) {
-  return kind == ElementwiseKind::add        ? "add"
-         : kind == ElementwiseKind::multiply ? "multiply"
-                                             : "silu";
+  switch (kind) {
+    case ElementwiseKind::add:
+      return "add";
+    case ElementwiseKind::multiply:
+      return "multiply";
+    case ElementwiseKind::gate:
+      return "gate";
+    case ElementwiseKind::silu:
+      return "silu";
+    case ElementwiseKind::squared_relu:
+      break;
+  }
+  return "squared_relu";
 }
 
 Tensor elementwise(ElementwiseKind kind, const Tensor& a, const Tensor* b) {
@@ -67,8 +81,14 @@ Tensor add(const Tensor& a, const Tensor& b) {
 Tensor multiply(const Tensor& a, const Tensor& b) {
   return elementwise(ElementwiseKind::multiply, a, &b);
 }
+Tensor gate(const Tensor& a, const Tensor& b) {
+  return elementwise(ElementwiseKind::gate, a, &b);
+}
 Tensor silu(const Tensor& a) {
   return elementwise(ElementwiseKind::silu, a, nullptr);
+}
+Tensor squared_relu(const Tensor& a) {
+  return elementwise(ElementwiseKind::squared_relu, a, nullptr);
 }
 
 namespace cpu {
@@ -88,6 +108,43 @@ void for_each_vector(const ElementwiseArgs& a, const Body& body) {
                   });
 }
 
+template <class A>
+Lanes<A> combined(ElementwiseKind kind, Lanes<A> a, Lanes<A> b) {
+  switch (kind) {
+    case ElementwiseKind::add:
+      return a + b;
+    case ElementwiseKind::multiply:
+      return a * b;
+    case ElementwiseKind::gate:
+      return sigmoid(a) * b;
+    case ElementwiseKind::silu:
+      return farsight::silu(a);
+    case ElementwiseKind::squared_relu:
+      break;
+  }
+  return a > 0 ? a * a : Lanes<A>{};
+}
+
+/// What dy is multiplied by to give the gradient of `own`, the first of the operands or not.
+template <class A>
+Lanes<A> factor(ElementwiseKind kind, bool first, Lanes<A> own, Lanes<A> other) {
+  switch (kind) {
+    case ElementwiseKind::add:
+      break;
+    case ElementwiseKind::multiply:
+      return other;
+    case ElementwiseKind::gate: {
+      const Lanes<A> s = sigmoid(first ? own : other);
+      return first ? s * (1 - s) * other : s;
+    }
+    case ElementwiseKind::silu:
+      return silu_derivative(own);
+    case ElementwiseKind::squared_relu:
+      return own > 0 ? 2 * own : Lanes<A>{};
+  }
+  return broadcast<A>(1);
+}
+
 template <class T>
 void forward(const ElementwiseArgs& g) {
   using A = accumulator_t<T>;
@@ -95,14 +152,9 @@ void forward(const ElementwiseArgs& g) {
   T* y = static_cast<T*>(g.y);
   for_each_vector<A>(g, [&](std::int64_t row, std::int64_t i, int count) {
     const Lanes<A> x = load_lanes(a + row * g.a_stride + i, count);
-    Lanes<A> out;
-    if (g.kind == ElementwiseKind::silu) {
-      out = farsight::silu(x);
-    } else {
-      const Lanes<A> other = load_lanes(b + row * g.b_stride + i, count);
-      out = g.kind == ElementwiseKind::add ? x + other : x * other;
-    }
-    store_lanes(y + row * g.columns + i, out, count);
+    const Lanes<A> other =
+        has_two_operands(g.kind) ? load_lanes(b + row * g.b_stride + i, count) : Lanes<A>{};
+    store_lanes(y + row * g.columns + i, combined<A>(g.kind, x, other), count);
   });
 }
 
@@ -120,12 +172,15 @@ void backward(const ElementwiseArgs& g) {
   T* out = static_cast<T*>(first ? g.da : g.db);
   const T* dy = static_cast<const T*>(g.dy);
   for_each_vector<A>(g, [&](std::int64_t row, std::int64_t i, int count) {
-    Lanes<A> d = load_lanes(dy + row * g.dy_stride + i, count);
-    if (g.kind == ElementwiseKind::multiply) d *= load_lanes(other + row * other_stride + i, count);
-    if (g.kind == ElementwiseKind::silu) {
-      d *= silu_derivative(load_lanes(own + row * own_stride + i, count));
+    const Lanes<A> d = load_lanes(dy + row * g.dy_stride + i, count);
+    if (g.kind == ElementwiseKind::add) {  // whose operands nobody kept
+      put_lanes(out + row * out_stride + i, d, count, add);
+      return;
     }
-    put_lanes(out + row * out_stride + i, d, count, add);
+    const Lanes<A> mine = load_lanes(own + row * own_stride + i, count);
+    const Lanes<A> theirs =
+        has_two_operands(g.kind) ? load_lanes(other + row * other_stride + i, count) : Lanes<A>{};
+    put_lanes(out + row * out_stride + i, d * factor<A>(g.kind, first, mine, theirs), count, add);
   });
 }
 

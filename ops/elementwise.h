@@ -1,9 +1,10 @@
 // Element by element, on tensors of one shape; rows may be strided.
 //
-//   add: y = a + b        multiply: y = a b        silu: y = a sigmoid(a)
+//   add: y = a + b        multiply: y = a b        gate: y = sigmoid(a) b
+//   silu: y = a sigmoid(a)        squared_relu: y = max(a, 0)^2
 //
 // Only what no fused operation covers: the models' hot chains live inside their neighbours
-// (add_rms_norm, causal_conv1d, selective_scan).
+// (add_rms_norm, causal_conv1d, selective_scan, wkv).
 #pragma once
 
 #include "ops/kernel.h"
@@ -12,9 +13,12 @@ namespace farsight {
 
 Tensor add(const Tensor& a, const Tensor& b);
 Tensor multiply(const Tensor& a, const Tensor& b);
+Tensor gate(const Tensor& a, const Tensor& b);
 Tensor silu(const Tensor& a);
+Tensor squared_relu(const Tensor& a);
 
-enum class ElementwiseKind : std::uint8_t { add, multiply, silu };
+/// Those of two operands first.
+enum class ElementwiseKind : std::uint8_t { add, multiply, gate, silu, squared_relu };
 
 struct ElementwiseArgs {
   ElementwiseKind kind = ElementwiseKind::add;

@@ -49,7 +49,20 @@ std::vector<OpCase> elementwise_cases() {
       .bench = {{16, 512, 512}},
       .bytes = [](const Sizes& s,
                   double size) { return 5 * size * static_cast<double>(s[0] * s[1] * s[2]); }};
-  return {sum, product, square, activation};
+  OpCase gated{.name = "gate",
+               .kernels = kernels,
+               .size_names = names,
+               .sizes = sizes,
+               .inputs = two,
+               .call = [](std::span<const Tensor> in) { return std::vector{gate(in[0], in[1])}; }};
+  OpCase squared{
+      .name = "squared_relu",
+      .kernels = kernels,
+      .size_names = names,
+      .sizes = sizes,
+      .inputs = one,
+      .call = [](std::span<const Tensor> in) { return std::vector{squared_relu(in[0])}; }};
+  return {sum, product, square, activation, gated, squared};
 }
 
 }  // namespace farsight

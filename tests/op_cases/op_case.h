@@ -59,6 +59,8 @@ std::vector<OpCase> attention_cases();
 std::vector<OpCase> long_conv_cases();
 std::vector<OpCase> implicit_filter_cases();
 std::vector<OpCase> dropout_cases();
+std::vector<OpCase> wkv_cases();
+std::vector<OpCase> token_shift_cases();
 
 /// All of them.
 std::vector<OpCase> op_cases();

@@ -1,0 +1,268 @@
+// A block of four warps takes a chunk of kWkvChunk steps at once, from the last chunk to the first; a
+// warp has eight steps of it. Up from the checkpoint before the chunk: each warp sums up its steps,
+// reads the sums of the warps before it and goes through its steps again, keeping what each passes.
+// Then down: the same with the adjoints, from the last warp to the first. What is kept of a step are
+// registers; nothing is indexed by time.
+//
+// Of a step, with Q its denominator: past = (sum over what came before of weight times value) / Q,
+// weight = (the same without values) / Q, exponent = log2 Q. The step's own share of Q is 1 - weight,
+// but computed as a power, so that it is right when it is small.
+//
+// Floor: k, v, dy (and r) read once, dk, dv (and dr) written once.
+#include "cuda/wkv.cuh"
+
+namespace farsight::cuda {
+namespace {
+
+using namespace wkv_parts;
+
+constexpr int kWarps = 4, kSteps = 8;
+static_assert(kWarps * kSteps == kWkvChunk);
+
+/// A warp's steps, and what they leave for the way back. Beyond a gate the gradient is rounded to
+/// the type of the activations, as it would be if the gate were an operation of its own.
+template <class T, int V>
+struct Steps {
+  Packed<T, V> k[kSteps], v[kSteps], dwkv[kSteps];
+  float past[kSteps][V], weight[kSteps][V], exponent[kSteps][V];
+};
+
+/// dy becomes dy sigmoid(r), what the average itself gets. dr is done with here.
+template <class T, int V>
+__device__ void through_gate(const WkvArgs& a, const Place<V>& place, std::int64_t row,
+                             const Packed<T, V>& r_packed, const float (&y)[V],
+                             Packed<T, V>& dy_packed) {
+  float r[V], dr[V], dy[V];
+  r_packed.to(r);
+  dy_packed.to(dy);
+#pragma unroll
+  for (int j = 0; j < V; j++) {
+    const float gate = sigmoid(r[j]);
+    dr[j] = dy[j] * y[j] * gate * (1.0f - gate);
+    dy[j] *= gate;
+  }
+  dy_packed.from(dy);
+  if (a.dr == nullptr || !place.stores) return;
+  put_elements<V>(static_cast<T*>(a.dr) + row * a.dr_stride + place.d, dr, a.dr_add);
+}
+
+/// Up through the warp's steps, from the state before them.
+template <class T, int V, bool kGated>
+__device__ void rebuild(const WkvArgs& a, const Place<V>& place, const Segment& at,
+                        const Rates<V>& rates, const Packed<T, V> (&r)[kGated ? kSteps : 1],
+                        Sums (&s)[V], Steps<T, V>& steps) {
+#pragma unroll
+  for (int i = 0; i < kSteps; i++) {
+    if (i >= at.count) break;
+    float k[V], v[V], y[V];
+    steps.k[i].to(k);
+    steps.v[i].to(v);
+#pragma unroll
+    for (int j = 0; j < V; j++) {
+      if (at.starts_at(i)) s[j] = Sums();
+      k[j] *= kLog2E;
+      const Balance to(s[j].o, rates.first[j] + k[j]);
+      const float sum = to.left * s[j].b + to.right, share = reciprocal_approx(sum);
+      steps.past[i][j] = to.left * s[j].a * share;
+      steps.weight[i][j] = to.left * s[j].b * share;
+      steps.exponent[i][j] = to.max + __log2f(sum);
+      y[j] = steps.past[i][j] + to.right * share * v[j];
+      s[j] = after(s[j], rates.w[j], k[j], v[j]);
+    }
+    if constexpr (kGated) {
+      through_gate<T, V>(a, place, place.row(a, at.begin + i), r[i], y, steps.dwkv[i]);
+    }
+  }
+}
+
+/// The adjoints (P, R) of models.md 6 a step earlier: behind step i, then before it.
+template <class T, int V>
+__device__ Sums before(const Sums& s, const Steps<T, V>& steps, int i, int j, float w, float v,
+                       float dwkv) {
+  const Balance to(s.o + w, -steps.exponent[i][j]);
+  const float from_y = to.right * dwkv;
+  const float y = steps.past[i][j] + (1.0f - steps.weight[i][j]) * v;
+  return {to.left * s.a + from_y, to.left * s.b - from_y * y, to.max};
+}
+
+/// Down through the warp's steps, for what they alone add to the adjoints.
+template <class T, int V>
+__device__ void sum_up(const Steps<T, V>& steps, const Segment& at, const Rates<V>& rates,
+                       Sums (&s)[V]) {
+#pragma unroll
+  for (int i = kSteps - 1; i >= 0; i--) {
+    if (i >= at.count) continue;
+    float v[V], dwkv[V];
+    steps.v[i].to(v);
+    steps.dwkv[i].to(dwkv);
+#pragma unroll
+    for (int j = 0; j < V; j++) {
+      s[j] = at.starts_at(i) ? Sums() : before<T, V>(s[j], steps, i, j, rates.w[j], v[j], dwkv[j]);
+    }
+  }
+}
+
+/// Down again, from the adjoints behind them: dk, dv and shares of dw and dfirst.
+template <class T, int V>
+__device__ void differentiate(const WkvArgs& a, const Place<V>& place, const Segment& at,
+                              const Rates<V>& rates, const Steps<T, V>& steps, Sums (&s)[V],
+                              float (&dw)[V], float (&dfirst)[V]) {
+  const std::int64_t row = place.row(a, at.begin);
+#pragma unroll
+  for (int i = kSteps - 1; i >= 0; i--) {
+    if (i >= at.count) continue;
+    float k[V], v[V], dwkv[V], dk[V], dv[V];
+    steps.k[i].to(k);
+    steps.v[i].to(v);
+    steps.dwkv[i].to(dwkv);
+#pragma unroll
+    for (int j = 0; j < V; j++) {
+      k[j] *= kLog2E;
+      const float past = steps.past[i][j], weight = steps.weight[i][j];
+      const float exponent = steps.exponent[i][j];
+      const float own = dwkv[j] * exp2_approx(rates.first[j] + k[j] - exponent);
+      const float from_first = own * (weight * v[j] - past);  // v - y without their difference
+      const float scale = exp2_approx(k[j] + s[j].o);
+      dv[j] = own + scale * s[j].a;
+      dk[j] = from_first + scale * (s[j].a * v[j] + s[j].b);
+      dfirst[j] += from_first;
+      dw[j] += exp2_approx(rates.w[j] + s[j].o + exponent) * (s[j].a * past + s[j].b * weight);
+      s[j] = at.starts_at(i) ? Sums() : before<T, V>(s[j], steps, i, j, rates.w[j], v[j], dwkv[j]);
+    }
+    if (!place.stores) continue;
+    if (a.dk != nullptr) {
+      put_elements<V>(static_cast<T*>(a.dk) + (row + i) * a.dk_stride + place.d, dk, a.dk_add);
+    }
+    if (a.dv != nullptr) {
+      put_elements<V>(static_cast<T*>(a.dv) + (row + i) * a.dv_stride + place.d, dv, a.dv_add);
+    }
+  }
+}
+
+template <class T, int V, bool kGated>
+__global__ void __launch_bounds__(32 * kWarps, sizeof(T) == 2 ? 4 : 1)
+    walk_back(const __grid_constant__ WkvArgs a) {
+  __shared__ Exchange<V, kWarps> up, down;
+  __shared__ Exchange<V, 1> carry[2];  // the adjoints behind the chunk, in turns
+  const int warp = int(threadIdx.y);
+  const Place<V> place(a, int(blockIdx.x));
+  const Rates<V> rates(a, place.d);
+  float dw[V] = {}, dfirst[V] = {};
+  if (warp == 0) carry[0].put(0, {});
+  int turn = 0;
+  for (int chunk = int(a.chunks) - 1; chunk >= 0; chunk--, turn ^= 1) {
+    const Segment at = Segment::at<kSteps>(a, place, (chunk * kWarps + warp) * kSteps);
+    Steps<T, V> steps;
+    Packed<T, V> r[kGated ? kSteps : 1];
+#pragma unroll
+    for (int i = 0; i < kSteps; i++) {
+      if (i >= at.count) break;
+      const std::int64_t row = place.row(a, at.begin + i);
+      steps.k[i].load(static_cast<const T*>(a.k) + row * a.k_stride + place.d);
+      steps.v[i].load(static_cast<const T*>(a.v) + row * a.v_stride + place.d);
+      steps.dwkv[i].load(static_cast<const T*>(a.dy) + row * a.D + place.d);
+      if constexpr (kGated) r[i].load(static_cast<const T*>(a.r) + row * a.r_stride + place.d);
+    }
+    Sums s[V], own[V];
+    if (chunk > 0) load_sums<V>(checkpoint(a, place, chunk), a.D, s);
+#pragma unroll
+    for (int i = 0; i < kSteps; i++) {
+      if (i >= at.count) break;
+      float k[V], v[V];
+      steps.k[i].to(k);
+      steps.v[i].to(v);
+#pragma unroll
+      for (int j = 0; j < V; j++) {
+        if (at.starts_at(i)) own[j] = Sums();
+        own[j] = after(own[j], rates.w[j], k[j] * kLog2E, v[j]);
+      }
+    }
+    up.put(warp, own, at);
+    __syncthreads();
+    for (int earlier = 0; earlier < warp; earlier++) {
+      up.pass(earlier, rates.w, s);
+    }
+    rebuild<T, V, kGated>(a, place, at, rates, r, s, steps);
+#pragma unroll
+    for (int j = 0; j < V; j++) {
+      own[j] = Sums();
+    }
+    sum_up<T, V>(steps, at, rates, own);
+    down.put(warp, own, at);
+    __syncthreads();
+#pragma unroll
+    for (int j = 0; j < V; j++) {
+      s[j] = carry[turn].get(0, j);
+    }
+    for (int later = kWarps - 1; later > warp; later--) {
+      down.pass(later, rates.w, s);
+    }
+    if (warp == 0) {
+      Sums end[V];
+#pragma unroll
+      for (int j = 0; j < V; j++) {
+        end[j] = joined(s[j], at.shift(rates.w[j]), own[j]);
+      }
+      carry[turn ^ 1].put(0, end);
+    }
+    differentiate<T, V>(a, place, at, rates, steps, s, dw, dfirst);
+  }
+  // The warps' shares, in order; `up` is read no more since the last barrier.
+#pragma unroll
+  for (int j = 0; j < V; j++) {
+    up.sums[warp][0][threadIdx.x * V + j] = dw[j];
+    up.sums[warp][1][threadIdx.x * V + j] = dfirst[j];
+  }
+  __syncthreads();
+  if (warp > 1 || !place.stores) return;
+  float total[V] = {};
+#pragma unroll
+  for (int from = 0; from < kWarps; from++) {
+#pragma unroll
+    for (int j = 0; j < V; j++) {
+      total[j] += up.sums[from][warp][threadIdx.x * V + j];
+    }
+  }
+  store_elements<V>(static_cast<float*>(a.partial) + (place.b * 2 + warp) * a.D + place.d, total);
+}
+
+/// blockIdx.y: decay, first.
+__global__ void __launch_bounds__(1024) sum_shares(const __grid_constant__ WkvArgs a) {
+  const bool decay = blockIdx.y == 0;
+  float* to = static_cast<float*>(decay ? a.ddecay : a.dfirst);
+  if (to == nullptr) return;  // the whole block
+  const std::int64_t d = std::int64_t(blockIdx.x) * 32 + threadIdx.x;
+  const float* partial = static_cast<const float*>(a.partial) + blockIdx.y * a.D;
+  float sum = sum_of_shares(partial, a.shares, 2 * a.D, d < a.D ? d : -1);
+  if (threadIdx.y != 0 || d >= a.D) return;
+  if (decay) sum *= -expf(static_cast<const float*>(a.decay)[d]);
+  put(to + d, sum, decay ? a.ddecay_add : a.dfirst_add);
+}
+
+template <class T, int V, bool kGated>
+void launch(const WkvArgs& a) {
+  const std::int64_t groups = a.B * ((a.D + 32 * V - 1) / (32 * V));
+  walk_back<T, V, kGated><<<int(groups), dim3(32, kWarps), 0, stream()>>>(a);
+}
+
+}  // namespace
+
+void wkv_backward(const WkvArgs& a) {
+  if (a.D == 0) return;
+  if (a.B > 0) {
+    with_device_type(a.type, "wkv_backward", [&]<class T>() {
+      const bool gated = a.r != nullptr;
+      if (pairs_move_together<T>(a)) {
+        gated ? launch<T, 2, true>(a) : launch<T, 2, false>(a);
+      } else {
+        gated ? launch<T, 1, true>(a) : launch<T, 1, false>(a);
+      }
+    });
+    launched("wkv_backward");
+  }
+  const dim3 grid(static_cast<unsigned>(blocks_for(a.D, 32)), 2);
+  sum_shares<<<grid, dim3(32, 32), 0, stream()>>>(a);
+  launched("wkv_backward, sums of ddecay and dfirst");
+}
+
+}  // namespace farsight::cuda
