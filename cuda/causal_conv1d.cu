@@ -113,7 +113,7 @@ __global__ void __launch_bounds__(kThreads, 3)
 #pragma unroll
     for (int s = 0; s < kTogether; s++) {
       float newest[V];
-      now[s].unpack(newest);
+      now[s].to(newest);
       window.push(newest, starts_at(a, tile.b, t + s));
       float m[V];
       window.product(a, taps, m);

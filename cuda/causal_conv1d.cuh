@@ -2,7 +2,7 @@
 // long ones (causal_conv1d_long.cu, causal_conv1d_matrix.cu) share.
 #pragma once
 
-#include "cuda/device.cuh"
+#include "cuda/matrix.cuh"
 #include "ops/causal_conv1d.h"
 
 namespace farsight::cuda {
@@ -37,40 +37,6 @@ __device__ inline void put_input_gradient(const Conv1dArgs& a, std::int64_t b, s
     put_elements<N>(static_cast<T*>(a.dhistory) + (b * (a.K - 1) + a.K - 1 + t) * a.D + d, dx,
                     a.dhistory_add);
   }
-}
-
-// ---- from global to shared memory, stages ahead of their use --------------------------------------------
-//
-// A thread's pieces wait in slots of its own until their stage comes: no register is held meanwhile,
-// and nobody else has to be waited for.
-
-/// kBytes to shared memory, zeros where there is nothing; `from` is then not read.
-template <int kBytes>
-__device__ inline void copy_ahead(void* to, const void* from, bool there) {
-  const unsigned at = unsigned(__cvta_generic_to_shared(to));
-  if constexpr (kBytes == 16) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
-                 :
-                 : "r"(at), "l"(from), "r"(there ? 16 : 0)
-                 : "memory");
-  } else if constexpr (kBytes >= 4) {
-    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;"
-                 :
-                 : "r"(at), "l"(from), "n"(kBytes), "r"(there ? kBytes : 0)
-                 : "memory");
-  } else {  // the copy engine moves four bytes at least
-    using Raw = typename Word<kBytes>::type;
-    *static_cast<Raw*>(to) = there ? *static_cast<const Raw*>(from) : Raw{};
-  }
-}
-/// Ends a stage's copies; there may be none.
-__device__ inline void end_stage() {
-  asm volatile("cp.async.commit_group;" ::: "memory");
-}
-/// Until all of this thread's stages but the newest kLeft have come.
-template <int kLeft>
-__device__ inline void await_stages() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(kLeft) : "memory");
 }
 
 /// dw and dbias from the shares in a.partial.

@@ -15,48 +15,6 @@ inline constexpr int kMatrixThreads = 256;
 inline constexpr int kMatrixWarps = kMatrixThreads / 32;
 inline constexpr int kTapsAround = 16;  // zeros before and after the taps
 
-// ---- instructions -------------------------------------------------------------------------------------
-
-/// sum += a b: m16n8k16, a row-major [16, 16], b column-major [16, 8].
-__device__ inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], unsigned b0,
-                                    unsigned b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-/// Four 8 x 8 matrices whose rows are at the addresses of eight lanes each: lane 4 r + q gets
-/// elements 2 q and 2 q + 1 of row r.
-__device__ inline void load_matrices(unsigned (&x)[4], const void* row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
-               : "r"(unsigned(__cvta_generic_to_shared(row)))
-               : "memory");
-}
-/// Two, from the addresses of lanes 0..15, transposed: elements (2 q, r) and (2 q + 1, r).
-__device__ inline void load_transposed(unsigned (&x)[2], const void* row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"
-               : "=r"(x[0]), "=r"(x[1])
-               : "r"(unsigned(__cvta_generic_to_shared(row)))
-               : "memory");
-}
-/// An 8 x 8 matrix held as by load_matrices, transposed.
-__device__ inline unsigned transposed(unsigned x) {
-  unsigned y;
-  asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(y) : "r"(x));
-  return y;
-}
-
-__device__ inline unsigned pack(float low, float high) {
-  return unsigned(from_float<bf16>(low).bits) | unsigned(from_float<bf16>(high).bits) << 16;
-}
-__device__ inline float low_of(unsigned word) {
-  return __uint_as_float(word << 16);
-}
-__device__ inline float high_of(unsigned word) {
-  return __uint_as_float(word & 0xffff0000u);
-}
-
 // ---- shared memory ------------------------------------------------------------------------------------
 
 /// Tiles of a channel that are kept: kReach before the present one, and a power of two.

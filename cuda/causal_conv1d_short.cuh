@@ -36,22 +36,6 @@ __device__ inline bool starts_at(const Conv1dArgs& a, std::int64_t b, int t) {
   return a.position != nullptr && t >= 0 && t < int(a.T) && a.position[b * a.T + t] == 0;
 }
 
-/// V channels of a row as they are stored: a load under way holds few registers.
-template <class T, int V>
-struct Packed {
-  using Raw = typename Word<V* int(sizeof(T))>::type;
-  Raw raw;
-
-  __device__ void load(const T* from) { raw = *reinterpret_cast<const Raw*>(from); }
-  __device__ void unpack(float (&x)[V]) const {
-    const auto several = __builtin_bit_cast(Several<T, V>, raw);
-#pragma unroll
-    for (int k = 0; k < V; k++) {
-      x[k] = to_float(several.elements[k]);
-    }
-  }
-};
-
 /// Calls f.template operator()<T, V, W>(): V channels a thread where they move together, else one.
 template <class F>
 void with_short_instance(const Conv1dArgs& a, const char* kernel, F f) {

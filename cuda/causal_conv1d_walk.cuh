@@ -98,7 +98,7 @@ class Walk {
         Packed<T, V> row = {};
         x_before -= a_.x_stride;
         if (t >= 0 && !hidden) row.load(x_before);
-        row.unpack(x);
+        row.to(x);
       } else {
         load_input<V, T>(a_, b, t, d_, x);
         if (hidden) clear(x);
@@ -244,7 +244,7 @@ class Walk {
     }
   }
   __device__ static void unpack(const Raw* from, float (&x)[V]) {
-    Packed<T, V>{*from}.unpack(x);
+    Packed<T, V>{*from}.to(x);
   }
 
   const Conv1dArgs& a_;

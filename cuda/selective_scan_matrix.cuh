@@ -12,6 +12,7 @@
 // Operands are tf32: ten bits of mantissa, where the activations have seven; sums are f32.
 #pragma once
 
+#include "cuda/matrix.cuh"
 #include "cuda/selective_scan.cuh"
 
 namespace farsight::cuda {
@@ -128,19 +129,8 @@ __device__ inline float short_softplus(float x) {
   return fmaf(p, y, fmaxf(x, 0.0f));
 }
 
-// ---- pairs of bf16 in a word -----------------------------------------------------------------------
+// ---- bf16 in memory --------------------------------------------------------------------------------
 
-__device__ inline float low_of(unsigned word) {
-  return __uint_as_float(word << 16);
-}
-__device__ inline float high_of(unsigned word) {
-  return __uint_as_float(word & 0xffff0000u);
-}
-__device__ inline unsigned pack(float low, float high) {
-  unsigned both;  // one instruction for two elements
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
-  return both;
-}
 /// Four neighbouring channels.
 __device__ inline void unpack_four(uint2 words, float (&x)[4]) {
   x[0] = low_of(words.x);

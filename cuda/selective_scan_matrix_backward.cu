@@ -55,7 +55,7 @@ __device__ inline void rebuild(const Warp& warp, const SlotLane& at, const Tile&
       store_tile(slots + unsigned(k) * kSlotBytes, words);
 #pragma unroll
       for (int m = 0; m < 2; m++) {
-        multiply_add_16(y[m], words[m], row == k ? C[0] : 0, row == k ? C[1] : 0);
+        multiply_add(y[m], words[m], row == k ? C[0] : 0, row == k ? C[1] : 0);
       }
     }
     if (pair < 2) {
@@ -113,7 +113,7 @@ __device__ inline void reverse(const Warp& warp, const SlotLane& at, const Tile&
       }
 #pragma unroll
       for (int m = 0; m < 2; m++) {
-        multiply_add_16(channels[m], words[m], row == k ? B[0] : 0, row == k ? B[1] : 0);
+        multiply_add(channels[m], words[m], row == k ? B[0] : 0, row == k ? B[1] : 0);
         multiply_add_4(channels[m], from_decay[2 * m], from_decay[2 * m + 1],
                        row == kGroupSteps + k ? 1.0f : 0.0f);
       }
@@ -161,7 +161,7 @@ __global__ void __launch_bounds__(kBackwardThreads, 3)
       warp.copy_selection(begin, chunks - 1);
       warp.load_ahead(begin, chunks - 1, ahead);
     }
-    await_copies();
+    await_stages<0>();
     __syncthreads();
     for (int b = begin; b < end; b++) {
       warp.begin_sequence(b);
@@ -193,7 +193,7 @@ __global__ void __launch_bounds__(kBackwardThreads, 3)
         }
         warp.finish(u);
         warp.store_selection_sums();
-        await_copies();
+        await_stages<0>();
         __syncthreads();  // the next chunk overwrites everything
       }
       me.store_state(a, a.dinitial, adjoint, a.dinitial_add);

@@ -42,18 +42,6 @@ __device__ inline int thread_again() {
   return thread;
 }
 
-/// Waits for this thread's copies; a barrier must follow.
-__device__ inline void await_copies() {
-  asm volatile("cp.async.wait_all;" ::: "memory");
-}
-/// 4 bytes from global to shared memory in the background, zeros if not `valid`.
-__device__ inline void copy_4(void* to, const void* from, bool valid) {
-  const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to));
-  const int bytes = valid ? 4 : 0;
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(address), "l"(from), "r"(bytes)
-               : "memory");
-}
-
 __device__ inline float4 to_float4(const float (&x)[4]) {
   return make_float4(x[0], x[1], x[2], x[3]);
 }
@@ -151,7 +139,7 @@ struct BackwardWarp {
     });
   }
 
-  /// Sends a chunk's rows of B and C on their way to shared memory; see await_copies.
+  /// Sends a chunk's rows of B and C on their way to shared memory; see await_stages.
   __device__ void copy_selection(int sequence, int chunk) const {
     constexpr int kWords = kSteps * kN;
     const int thread = thread_again();
@@ -161,11 +149,12 @@ struct BackwardWarp {
       const int which = at % kN / (kN / 2), word = at % (kN / 2);
       if (i + kBackwardThreads > kWords && at >= kWords) break;
       const Rows rows(which == 0 ? a.B : a.C, which == 0 ? a.B_stride : a.C_stride);
-      copy_4(&shared.selection[step][which][word],
-             rows.address(unsigned(sequence * T + min(chunk * kSteps + step, T - 1)),
-                          min(2 * word, N - 2)),
-             2 * word < N);
+      copy_ahead<4>(&shared.selection[step][which][word],
+                    rows.address(unsigned(sequence * T + min(chunk * kSteps + step, T - 1)),
+                                 min(2 * word, N - 2)),
+                    2 * word < N);
     }
+    end_stage();
   }
   /// State 8 j + row of B or C at a step, for add_outer.
   __device__ float of_step(int which, int step, int j) const {

@@ -35,53 +35,6 @@ struct SlotLane {
   }
 };
 
-/// Four 8 x 8 matrices of two-byte elements; lane l gives the address of row l % 8 of matrix l / 8.
-__device__ inline void load_matrices(unsigned (&to)[4], unsigned row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-               : "r"(row)
-               : "memory");
-}
-/// The same, each transposed.
-__device__ inline void load_transposed(unsigned (&to)[4], unsigned row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-               : "r"(row)
-               : "memory");
-}
-__device__ inline void store_matrices(unsigned row, const unsigned (&from)[4]) {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row),
-               "r"(from[0]), "r"(from[1]), "r"(from[2]), "r"(from[3])
-               : "memory");
-#else
-  const unsigned lane = threadIdx.x % 32;
-#pragma unroll
-  for (unsigned matrix = 0; matrix < 4; matrix++) {
-    const unsigned at =
-        __shfl_sync(0xffffffffu, row, static_cast<int>(8 * matrix + lane / 4)) + lane % 4 * 4;
-    asm volatile("st.shared.b32 [%0], %1;" ::"r"(at), "r"(from[matrix]) : "memory");
-  }
-#endif
-}
-
-/// sum += a b: [16 x 8] += [16 x 16] [16 x 8] in bf16; see multiply_add_4 for who holds what, with two
-/// neighbouring columns of a, rows of b, in a word.
-__device__ inline void multiply_add_16(float (&sum)[4], const unsigned (&a)[4], unsigned b0,
-                                       unsigned b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-      "{%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-/// The same with K = 8.
-__device__ inline void multiply_add_half(float (&sum)[4], unsigned a0, unsigned a1, unsigned b) {
-  asm("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, "
-      "{%0, %1, %2, %3};"
-      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-      : "r"(a0), "r"(a1), "r"(b));
-}
-
 /// The states of a slot as f32: their product with `identity` (see identity_of), 4 instructions where
 /// shifts and masks are 16.
 __device__ inline void load_tile(Tile& h, unsigned slot, unsigned identity) {
@@ -125,7 +78,7 @@ __device__ inline void sum_channels(float (&sums)[4], unsigned slot, const unsig
   for (int m = 0; m < 2; m++) {
     unsigned states[4];
     load_transposed(states, slot + unsigned(m) * (kSlotBytes / 2));
-    multiply_add_16(all, states, weights[2 * m], weights[2 * m + 1]);
+    multiply_add(all, states, weights[2 * m], weights[2 * m + 1]);
   }
   const int c = column % 2;
   if (pair == column / 2) {
