@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "models/hyena.h"
 #include "models/mamba.h"
 #include "models/pythia.h"
 #include "ops/linear.h"
@@ -73,12 +74,18 @@ Model make_pythia(const PythiaConfig& config, Device device, DType compute) {
       "pythia", std::make_shared<Pythia>(config, device, compute), pythia_flops(config));
 }
 
+Model make_hyena(const HyenaConfig& config, Device device, DType compute) {
+  return model_around<Hyena, HyenaState>("hyena", std::make_shared<Hyena>(config, device, compute),
+                                         hyena_flops(config));
+}
+
 Model make_model(const Json& config, Device device, DType compute) {
   const Json& type = config.at("model_type");
   const std::string name = type.as_string();
   if (name == "mamba") return make_mamba(MambaConfig::from_json(config), device, compute);
+  if (name == "hyena") return make_hyena(HyenaConfig::from_json(config), device, compute);
   if (name == "gpt_neox") return make_pythia(PythiaConfig::from_json(config), device, compute);
-  type.refuse("expected a known model_type: mamba, gpt_neox");
+  type.refuse("expected a known model_type: mamba, gpt_neox, hyena");
 }
 
 ForwardFlops mamba_flops(const MambaConfig& c) {
@@ -100,6 +107,14 @@ ForwardFlops pythia_flops(const PythiaConfig& c) {
   const double layers = static_cast<double>(c.n_layer);
   return {.body = layers * 2 * (4 * d * d + 2 * d * ff),
           .context = layers * 4 * d,  // scores, and the sum of values
+          .head = 2 * d * static_cast<double>(c.vocab_size)};
+}
+
+ForwardFlops hyena_flops(const HyenaConfig& c) {
+  const double d = static_cast<double>(c.d_model), ff = static_cast<double>(c.d_ff);
+  const double layers = static_cast<double>(c.n_layer);
+  return {.body = layers * 2 * (4 * d * d + 3 * d * static_cast<double>(c.d_conv) + 2 * d * ff),
+          .context = layers * 2 * d,  // of the long convolution as its formula has it
           .head = 2 * d * static_cast<double>(c.vocab_size)};
 }
 

@@ -1,6 +1,9 @@
 #include "train/from_settings.h"
 
+#include <algorithm>
+
 #include "core/device_calls.h"
+#include "models/hyena.h"
 #include "models/mamba.h"
 #include "models/pythia.h"
 #include "train/presets.h"
@@ -41,6 +44,24 @@ PythiaConfig pythia_config(const ModelSettings& m) {
           .norm_eps = m.norm_eps};
 }
 
+HyenaConfig hyena_config(const Settings& settings) {
+  const ModelSettings& m = settings.model;
+  const Integers& lengths = settings.data.lengths;
+  const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end());
+  require(longest <= m.l_max, ExitCode::usage,
+          "data.lengths: {} tokens are more than model.l_max = {}, where the filter of {} ends",
+          longest, m.l_max, settings.run.model);
+  return {.form = settings.run.model == "hyena-safari" ? HyenaForm::safari : HyenaForm::authors,
+          .vocab_size = m.vocab_size,
+          .d_model = m.d_model,
+          .n_layer = m.n_layer,
+          .d_ff = m.d_ff == 0 ? 2 * m.d_model : m.d_ff,
+          .d_conv = m.d_conv,
+          .l_max = m.l_max,
+          .embed_dropout = m.embed_dropout,
+          .norm_eps = m.norm_eps};
+}
+
 }  // namespace
 
 Device device_of(const Settings& settings) {
@@ -60,6 +81,7 @@ Model model_of(const Settings& settings, Device device) {
   const auto made = [&] {
     const DType compute = settings.run.dtype;
     if (family == "pythia") return make_pythia(pythia_config(settings.model), device, compute);
+    if (family == "hyena") return make_hyena(hyena_config(settings), device, compute);
     check(family == "mamba", "model_of: no family is called '{}'", family);
     return make_mamba(mamba_config(settings.model), device, compute);
   };
@@ -71,8 +93,13 @@ Model model_of(const Settings& settings, Device device) {
 
 TrainLoader loader_of(const Settings& settings) {
   const Packing packing = settings.train.packing;
-  const bool packs =
-      packing == Packing::on || (packing == Packing::automatic && takes_gpu(settings, nullptr));
+  // A filter as long as the row would run from one sequence into the next.
+  const bool can_pack = family_of(settings.run.model) != "hyena";
+  require(can_pack || packing != Packing::on, ExitCode::usage,
+          "train.packing = on: a row of {} holds one sequence; use auto or off",
+          settings.run.model);
+  const bool packs = can_pack && (packing == Packing::on ||
+                                  (packing == Packing::automatic && takes_gpu(settings, nullptr)));
   // On the host by default: 65,536 tokens cost one core less than 2 ms, while a GPU is busy with the
   // batch before for much longer. What the GPU makes stands in the way of its own step, if only for
   // an estimated 0.1 ms: that is for a host that does not keep up.

@@ -36,6 +36,8 @@ constexpr NamedChoice kModels[] = {
      "133,890,816 parameters"},
     {"pythia",
      "Pythia, a transformer with rotary positions; 133,971,456 parameters with preset full"},
+    {"hyena", "Hyena, implicit long convolutions; 153,969,984 parameters with preset full"},
+    {"hyena-safari", "Hyena as its authors published it; 153,700,416 parameters"},
     {"pythia-160m", "Pythia with half as many layers again, as published; 162,322,944 parameters"},
 };
 
@@ -188,10 +190,15 @@ Assignments model_assignments(std::string_view model, std::string_view preset,
                               const Settings& base) {
   const std::string_view family = family_of(model);
   Assignments result;
-  if (const Preset* changes = find_preset(preset, family)) {
-    result =
-        assignments_without_names(changes->text, fmt::format("presets/{}/{}.toml", preset, family));
-  }
+  const auto add_file = [&](std::string_view name) {
+    const Preset* changes = find_preset(preset, name);
+    if (changes == nullptr) return;
+    const Assignments more =
+        assignments_without_names(changes->text, fmt::format("presets/{}/{}.toml", preset, name));
+    result.insert(result.end(), more.begin(), more.end());
+  };
+  add_file(family);
+  if (model != family) add_file(model);
   const Assignments variant = variant_assignments(model, with(result, base));
   result.insert(result.end(), variant.begin(), variant.end());
   return result;

@@ -3,7 +3,8 @@
 // models. resolve.h puts them in order.
 //
 // A model's name is that of its family, or of a variant: mamba, mamba-2x, pythia-160m. A preset's
-// own file has the sizes of Mamba; presets/NAME/FAMILY.toml says what another family changes.
+// own file has the sizes of Mamba; presets/NAME/FAMILY.toml says what another family changes, and
+// presets/NAME/MODEL.toml, where there is one, what a variant of it changes.
 #pragma once
 
 #include <span>
@@ -44,7 +45,7 @@ Assignments recipe_assignments(std::string_view recipe);
 std::string_view family_of(std::string_view model);
 
 /// What the model's name sets on top of `base` (the settings after preset and recipe): the file of
-/// its family, then
+/// its family, its own, then
 ///   mamba-2x, mamba-4x   twice, four times the state: d_state
 ///   mamba-gs             global selection: gate_kernel = longest length / 4 (models.md section 2)
 ///   pythia-160m          half as many layers again: n_layer

@@ -61,6 +61,8 @@ struct ModelSettings {
   std::int64_t n_head = 12;
   std::int64_t d_ff = 0;
   double rotary_pct = 0.25;
+  std::int64_t l_max = 1024;
+  double embed_dropout = 0.1;
   std::int64_t gate_kernel = 0;
   Integers gate_layers;
   double norm_eps = 1e-5;
