@@ -13,6 +13,7 @@
 #pragma once
 
 #include "cuda/long_conv.cuh"
+#include "cuda/matrix.cuh"
 
 namespace farsight::cuda {
 
@@ -40,34 +41,6 @@ struct Q {
   alignas(16) unsigned short at[kRows][kMatrixChannels][2][Layout<kTiles>::kQ];
 };
 
-// ---- instructions -------------------------------------------------------------------------------------
-
-/// sum += a b: m16n8k16, a row-major [16, 16], b column-major [16, 8].
-__device__ inline void multiply_add(float (&sum)[4], const unsigned (&a)[4],
-                                    const unsigned (&b)[2]) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-/// Four 8 x 8 matrices whose rows are at the addresses of eight lanes each.
-__device__ inline void load_matrices(unsigned (&x)[4], unsigned row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
-               : "r"(row)
-               : "memory");
-}
-
-__device__ inline unsigned pack(float low, float high) {
-  return unsigned(from_float<bf16>(low).bits) | unsigned(from_float<bf16>(high).bits) << 16;
-}
-__device__ inline float low_of(unsigned word) {
-  return __uint_as_float(word << 16);
-}
-__device__ inline float high_of(unsigned word) {
-  return __uint_as_float(word & 0xffff0000u);
-}
-
 // ---- the correlation ----------------------------------------------------------------------------------
 
 /// sum += the correlation of a channel of p and one of q (both copies). Of out_u a lane (g, q') has
@@ -79,7 +52,7 @@ __device__ inline void correlate(float (&sum)[kTiles][4], const unsigned short* 
   const int lane = threadIdx.x % 32, g = lane / 4;
   // Rows of P in the order in which the instruction wants them: [0, 8) and [8, 16) of j < 8, again
   // of j >= 8, where a row is what the next row was before.
-  unsigned p_row = unsigned(__cvta_generic_to_shared(p)) + unsigned(lane % 16 + lane / 16) * 16;
+  unsigned p_row = shared_address(p) + unsigned(lane % 16 + lane / 16) * 16;
   // In the late copy, element s + 1 is that of s.
   const unsigned short* q_word =
       q + (g % 2) * Layout<kTiles>::kQ + Layout<kTiles>::kBefore + 2 * (lane % 4) - g + g % 2;
@@ -97,7 +70,7 @@ __device__ inline void correlate(float (&sum)[kTiles][4], const unsigned short* 
       load_matrices(a, p_row + v * kStepTile * 2);
 #pragma unroll
       for (int t = 0; t <= v; t++) {
-        multiply_add(sum[v - t], a, b[t]);
+        multiply_add(sum[v - t], a, b[t][0], b[t][1]);
       }
     }
   }
