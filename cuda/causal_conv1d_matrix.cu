@@ -60,7 +60,7 @@ __device__ inline void store_tile(const Conv1dArgs& a, const Shared<kReach>& sha
   for (int s = 0; s < 2; s++) {
     if (s >= count || d >= a.D) continue;
     put_channels<kRows>(static_cast<bf16*>(a.y) + offset_of(a, at.b, t + s, a.D) + d,
-                        row_of_slot(words, s), int(a.D) - d, together, false);
+                        row_of_step(words, s), int(a.D) - d, together, false);
   }
 }
 

@@ -53,22 +53,6 @@ struct Passage {
   }
 };
 
-/// rows[0], rows[1]: eight channels of two slots; words[k]: both slots of channel k.
-__device__ inline void words_of_channels(const uint4 (&rows)[2], unsigned (&words)[8]) {
-  const unsigned first[4] = {rows[0].x, rows[0].y, rows[0].z, rows[0].w};
-  const unsigned second[4] = {rows[1].x, rows[1].y, rows[1].z, rows[1].w};
-#pragma unroll
-  for (int k = 0; k < 4; k++) {
-    words[2 * k] = __byte_perm(first[k], second[k], 0x5410);
-    words[2 * k + 1] = __byte_perm(first[k], second[k], 0x7632);
-  }
-}
-__device__ inline uint4 row_of_slot(const unsigned (&words)[8], int slot) {
-  const unsigned select = slot == 0 ? 0x5410 : 0x7632;
-  return {__byte_perm(words[0], words[1], select), __byte_perm(words[2], words[3], select),
-          __byte_perm(words[4], words[5], select), __byte_perm(words[6], words[7], select)};
-}
-
 // ---- the product --------------------------------------------------------------------------------------
 
 /// Taps in shared memory, bf16, [channel][kTapsAround + 128 kReach + kTapsAround].

@@ -164,7 +164,7 @@ __device__ inline void store_dx(const Conv1dArgs& a, const Shared<kReach>& share
   const int t = at.row.time_of(tile * kTileSlots + passage.slot, &count);
 #pragma unroll
   for (int s = 0; s < 2; s++) {
-    const uint4 row = row_of_slot(words, s);
+    const uint4 row = row_of_step(words, s);
     if (d >= a.D) continue;
     if (kAny<kRows> && t + s < 0) {  // written even where it is not reached
       if (a.dhistory == nullptr || t + s <= -a.K) continue;

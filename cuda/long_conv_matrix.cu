@@ -57,7 +57,7 @@ struct Place {
 /// kForward: y and m from w. Else dv, dpre and dpost from dm.
 template <int kTiles, bool kForward>
 __global__ void __launch_bounds__(kMatrixThreads, 2)
-    convolve(const __grid_constant__ LongConvArgs a, const __grid_constant__ MatrixWork work) {
+    convolve(const __grid_constant__ LongConvArgs a, const __grid_constant__ LongConvWork work) {
   extern __shared__ uint4 shared_memory[];
   Shared<kTiles>& shared = *reinterpret_cast<Shared<kTiles>*>(shared_memory);
   constexpr int kPairs = Layout<kTiles>::kPairs, kRows = Layout<kTiles>::kRows;
@@ -148,7 +148,7 @@ void launch(const LongConvArgs& a, const char* kernel) {
     succeeded(cudaFuncSetAttribute(convolve<kTiles, kForward>,
                                    cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
               "cudaFuncSetAttribute");
-    MatrixWork work;
+    LongConvWork work;
     work.channel_blocks = unsigned(a.D / kMatrixChannels);
     // Some times as many blocks as there is room for, or the last ones would work alone for long.
     const std::int64_t workers =

@@ -83,22 +83,6 @@ __device__ inline int place_of_sum(int u) {
 
 // ---- between [time][channel] and [channel][time] ---------------------------------------------------------
 
-/// rows[0], rows[1]: eight channels of two steps; words[k]: both steps of channel k.
-__device__ inline void words_of_channels(const uint4 (&rows)[2], unsigned (&words)[8]) {
-  const unsigned first[4] = {rows[0].x, rows[0].y, rows[0].z, rows[0].w};
-  const unsigned second[4] = {rows[1].x, rows[1].y, rows[1].z, rows[1].w};
-#pragma unroll
-  for (int k = 0; k < 4; k++) {
-    words[2 * k] = __byte_perm(first[k], second[k], 0x5410);
-    words[2 * k + 1] = __byte_perm(first[k], second[k], 0x7632);
-  }
-}
-__device__ inline uint4 row_of_step(const unsigned (&words)[8], int step) {
-  const unsigned select = step == 0 ? 0x5410 : 0x7632;
-  return {__byte_perm(words[0], words[1], select), __byte_perm(words[2], words[3], select),
-          __byte_perm(words[4], words[5], select), __byte_perm(words[6], words[7], select)};
-}
-
 __device__ inline uint4 eight_channels(const void* x, std::int64_t at) {
   return *reinterpret_cast<const uint4*>(static_cast<const bf16*>(x) + at);
 }
@@ -183,7 +167,7 @@ __device__ inline void clear(S& memory) {
 }
 
 /// How the work is cut: `workers` blocks of threads share the rows of every block of channels.
-struct MatrixWork {
+struct LongConvWork {
   unsigned channel_blocks = 1;
   int workers = 1;
 };

@@ -18,7 +18,8 @@ struct Shared {
 
 template <int kTiles>
 __global__ void __launch_bounds__(kMatrixThreads, 2)
-    differentiate(const __grid_constant__ LongConvArgs a, const __grid_constant__ MatrixWork work) {
+    differentiate(const __grid_constant__ LongConvArgs a,
+                  const __grid_constant__ LongConvWork work) {
   extern __shared__ uint4 shared_memory[];
   Shared<kTiles>& shared = *reinterpret_cast<Shared<kTiles>*>(shared_memory);
   constexpr int kPairs = Layout<kTiles>::kPairs, kRows = Layout<kTiles>::kRows;
@@ -84,7 +85,7 @@ __global__ void __launch_bounds__(kMatrixThreads, 2)
 }  // namespace
 
 void matrix_long_conv_taps(const LongConvArgs& a) {
-  const MatrixWork work{unsigned(a.D / kMatrixChannels), int(a.shares)};
+  const LongConvWork work{unsigned(a.D / kMatrixChannels), int(a.shares)};
   with_tiles(a.T, [&]<int kTiles>() {
     constexpr int kBytes = int(sizeof(Shared<kTiles>));
     succeeded(cudaFuncSetAttribute(differentiate<kTiles>,
