@@ -21,6 +21,8 @@ __device__ float combined(ElementwiseKind kind, float a, float b) {
       return sigmoid(a) * b;
     case ElementwiseKind::silu:
       return silu(a);
+    case ElementwiseKind::relu:
+      return a > 0 ? a : 0;
     case ElementwiseKind::squared_relu:
       break;
   }
@@ -40,6 +42,8 @@ __device__ float factor(ElementwiseKind kind, bool first, float own, float other
     }
     case ElementwiseKind::silu:
       return silu_derivative(own);
+    case ElementwiseKind::relu:
+      return own > 0 ? 1 : 0;
     case ElementwiseKind::squared_relu:
       return own > 0 ? 2.0f * own : 0;
   }

@@ -8,7 +8,6 @@
 #include "cuda/runtime.h"
 
 namespace farsight::cuda {
-namespace {
 
 void multiply(const Product& p) {
   if (p.m == 0 || p.n == 0) return;
@@ -16,6 +15,8 @@ void multiply(const Product& p) {
   if (plan == nullptr || !plan->found) return multiply_plainly(p);
   multiply_by(*plan, p);
 }
+
+namespace {
 
 void only_device_types(const LinearArgs& a, const char* kernel) {
   if (a.type != DType::f32 && a.type != DType::bf16) unsupported(kernel, name_of(a.type));

@@ -94,6 +94,20 @@ __global__ void __launch_bounds__(kColumns* kRowWarps)
 
 void multiply_plainly(const Product& p) {
   if (p.m == 0 || p.n == 0) return;
+  if (p.batch > 1) {
+    const auto at = [](const void* from, std::int64_t elements, DType type) {
+      return static_cast<const char*>(from) + elements * size_of(type);
+    };
+    for (std::int64_t i = 0; i < p.batch; i++) {
+      Product one = p;
+      one.batch = 1;
+      one.a = at(p.a, i * p.a_step, p.type);
+      one.b = at(p.b, i * p.b_step, p.type);
+      one.c = static_cast<char*>(p.c) + i * p.c_step * size_of(p.c_type);
+      multiply_plainly(one);
+    }
+    return;
+  }
   constexpr std::int64_t kMostBlocks = 65535;
   const std::int64_t columns = (p.n + kTile - 1) / kTile;
   const dim3 grid(static_cast<unsigned>(blocks_for(p.m, kTile)),

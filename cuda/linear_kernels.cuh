@@ -9,16 +9,20 @@ namespace farsight::cuda {
 
 /// Row-major C[M, N] = (add ? C : 0) + op(A) op(B), as ops/gemm.h: A is [M, K] ([K, M] when
 /// transpose_a), B is [K, N] ([N, K] when transpose_b); strides are elements between rows as stored.
+/// `batch` of them, each so many elements behind the one before.
 struct Product {
   const void *a = nullptr, *b = nullptr;
   void* c = nullptr;
   std::int64_t m = 0, n = 0, k = 0;
   std::int64_t a_stride = 0, b_stride = 0, c_stride = 0;
+  std::int64_t batch = 1, a_step = 0, b_step = 0, c_step = 0;
   bool transpose_a = false, transpose_b = false, add = false;
   DType type = DType::f32;    // of A and B
   DType c_type = DType::f32;  // f32, or the type of A and B
 };
-/// By plain tiles, for any alignment and size: where cuBLASLt has no algorithm.
+/// By cuBLASLt, or plainly where it has no algorithm.
+void multiply(const Product& p);
+/// By plain tiles, for any alignment and size.
 void multiply_plainly(const Product& p);
 
 /// y[row, n] = from[row, n] + bias[n]; both dense, y may be from.

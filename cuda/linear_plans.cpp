@@ -40,10 +40,12 @@ cublasLtHandle_t handle() {
   return created;
 }
 
-/// The largest power of two that divides the address; 64 at most, which every block of the arena has,
-/// so that plans do not depend on where a block happens to lie.
-std::uint32_t alignment_of(const void* address) {
-  const auto bits = reinterpret_cast<std::uintptr_t>(address) | 64u;
+/// The largest power of two that divides the address, and those `step` bytes further on each; 64 at
+/// most, which every block of the arena has, so that plans do not depend on where a block happens to
+/// lie.
+std::uint32_t alignment_of(const void* address, std::int64_t step) {
+  const auto bits =
+      reinterpret_cast<std::uintptr_t>(address) | static_cast<std::uintptr_t>(step) | 64u;
   return static_cast<std::uint32_t>(bits & (~bits + 1));
 }
 
@@ -58,12 +60,20 @@ void set(cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceAttribut
             "cublasLtMatmulPreferenceSetAttribute");
 }
 
-/// A row-major [rows, columns] matrix as cuBLAS sees it.
+/// A row-major [rows, columns] matrix as cuBLAS sees it, or `batch` of them.
 void describe(cublasLtMatrixLayout_t layout, DType type, std::int64_t rows, std::int64_t columns,
-              std::int64_t stride) {
+              std::int64_t stride, std::int64_t batch, std::int64_t step) {
   succeeded(cublasLtMatrixLayoutInit(layout, cuda_type(type), static_cast<std::uint64_t>(columns),
                                      static_cast<std::uint64_t>(rows), stride),
             "cublasLtMatrixLayoutInit");
+  if (batch == 1) return;
+  const auto count = static_cast<std::int32_t>(batch);
+  succeeded(cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count,
+                                             sizeof(count)),
+            "cublasLtMatrixLayoutSetAttribute");
+  succeeded(cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
+                                             &step, sizeof(step)),
+            "cublasLtMatrixLayoutSetAttribute");
 }
 
 Plan described(const PlanKey& key) {
@@ -79,10 +89,10 @@ Plan described(const PlanKey& key) {
   transpose(CUBLASLT_MATMUL_DESC_TRANSA, key.transpose_b);
   transpose(CUBLASLT_MATMUL_DESC_TRANSB, key.transpose_a);
   describe(&plan.first, key.type, key.transpose_b ? key.n : key.k, key.transpose_b ? key.k : key.n,
-           key.b_stride);
+           key.b_stride, key.batch, key.b_step);
   describe(&plan.second, key.type, key.transpose_a ? key.k : key.m, key.transpose_a ? key.m : key.k,
-           key.a_stride);
-  describe(&plan.result, key.c_type, key.m, key.n, key.c_stride);
+           key.a_stride, key.batch, key.a_step);
+  describe(&plan.result, key.c_type, key.m, key.n, key.c_stride, key.batch, key.c_step);
   return plan;
 }
 
@@ -141,7 +151,8 @@ cublasLtMatmulAlgo_t fastest(const Plan& plan, const Product& p,
   Product measured = p;
   void* scratch = nullptr;
   if (p.add) {
-    const std::int64_t bytes = ((p.m - 1) * p.c_stride + p.n) * size_of(p.c_type);
+    const std::int64_t last = (p.batch - 1) * p.c_step + (p.m - 1) * p.c_stride;
+    const std::int64_t bytes = (last + p.n) * size_of(p.c_type);
     scratch = arena(Device::cuda).allocate(bytes, "linear.measured");
     measured.c = scratch;
     measured.add = false;  // of what is there, not a number may be made
@@ -183,10 +194,14 @@ bool tunes() {
 
 /// In the file: every field of the key, and the library that knows what an algorithm's words mean.
 std::string text_of(const PlanKey& key) {
-  return fmt::format("linear {} {} {} {} {} {} {} {} {} {} {} {}{}{}", key.m, key.n, key.k,
+  const std::string batch = key.batch == 1 ? ""
+                                           : fmt::format(" of {} {} {} {}", key.batch, key.a_step,
+                                                         key.b_step, key.c_step);
+  return fmt::format("linear {} {} {} {} {} {} {} {} {} {} {} {}{}{}{}", key.m, key.n, key.k,
                      key.a_stride, key.b_stride, key.c_stride, key.a_alignment, key.b_alignment,
                      key.c_alignment, name_of(key.type), name_of(key.c_type),
-                     key.transpose_a ? 't' : 'n', key.transpose_b ? 't' : 'n', key.add ? '+' : '=');
+                     key.transpose_a ? 't' : 'n', key.transpose_b ? 't' : 'n', key.add ? '+' : '=',
+                     batch);
 }
 
 StoredChoices& choices() {
@@ -211,8 +226,8 @@ bool recall(const std::string& name, Plan& plan) {
 
 Plan make_plan(const PlanKey& key, const Product& p) {
   Plan plan = described(key);
-  const double work =
-      2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
+  const double work = 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) *
+                      static_cast<double>(p.k) * static_cast<double>(p.batch);
   const bool measures = tunes() && work >= kWorthMeasuring && computes();
   const std::string name = measures ? text_of(key) : std::string();
   if (measures && recall(name, plan)) {
@@ -240,9 +255,13 @@ PlanKey key_of(const Product& p) {
           p.a_stride,
           p.b_stride,
           p.c_stride,
-          alignment_of(p.a),
-          alignment_of(p.b),
-          alignment_of(p.c),
+          p.batch,
+          p.a_step,
+          p.b_step,
+          p.c_step,
+          alignment_of(p.a, p.a_step * size_of(p.type)),
+          alignment_of(p.b, p.b_step * size_of(p.type)),
+          alignment_of(p.c, p.c_step * size_of(p.c_type)),
           p.type,
           p.c_type,
           p.transpose_a,

@@ -21,7 +21,7 @@ namespace farsight::cuda {
 
 /// What a plan depends on.
 struct PlanKey {
-  std::int64_t m, n, k, a_stride, b_stride, c_stride;
+  std::int64_t m, n, k, a_stride, b_stride, c_stride, batch, a_step, b_step, c_step;
   std::uint32_t a_alignment, b_alignment, c_alignment;
   DType type, c_type;
   bool transpose_a, transpose_b, add;

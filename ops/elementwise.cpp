@@ -23,6 +23,8 @@ const char* name_of(ElementwiseKind kind) {
       return "gate";
     case ElementwiseKind::silu:
       return "silu";
+    case ElementwiseKind::relu:
+      return "relu";
     case ElementwiseKind::squared_relu:
       break;
   }
@@ -87,6 +89,9 @@ Tensor gate(const Tensor& a, const Tensor& b) {
 Tensor silu(const Tensor& a) {
   return elementwise(ElementwiseKind::silu, a, nullptr);
 }
+Tensor relu(const Tensor& a) {
+  return elementwise(ElementwiseKind::relu, a, nullptr);
+}
 Tensor squared_relu(const Tensor& a) {
   return elementwise(ElementwiseKind::squared_relu, a, nullptr);
 }
@@ -119,6 +124,8 @@ Lanes<A> combined(ElementwiseKind kind, Lanes<A> a, Lanes<A> b) {
       return sigmoid(a) * b;
     case ElementwiseKind::silu:
       return farsight::silu(a);
+    case ElementwiseKind::relu:
+      return a > 0 ? a : Lanes<A>{};
     case ElementwiseKind::squared_relu:
       break;
   }
@@ -139,6 +146,8 @@ Lanes<A> factor(ElementwiseKind kind, bool first, Lanes<A> own, Lanes<A> other) 
     }
     case ElementwiseKind::silu:
       return silu_derivative(own);
+    case ElementwiseKind::relu:
+      return own > 0 ? broadcast<A>(1) : Lanes<A>{};
     case ElementwiseKind::squared_relu:
       return own > 0 ? 2 * own : Lanes<A>{};
   }

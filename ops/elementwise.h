@@ -1,7 +1,7 @@
 // Element by element, on tensors of one shape; rows may be strided.
 //
 //   add: y = a + b        multiply: y = a b        gate: y = sigmoid(a) b
-//   silu: y = a sigmoid(a)        squared_relu: y = max(a, 0)^2
+//   silu: y = a sigmoid(a)        relu: y = max(a, 0)        squared_relu: y = max(a, 0)^2
 //
 // Only what no fused operation covers: the models' hot chains live inside their neighbours
 // (add_rms_norm, causal_conv1d, selective_scan, wkv).
@@ -15,10 +15,11 @@ Tensor add(const Tensor& a, const Tensor& b);
 Tensor multiply(const Tensor& a, const Tensor& b);
 Tensor gate(const Tensor& a, const Tensor& b);
 Tensor silu(const Tensor& a);
+Tensor relu(const Tensor& a);
 Tensor squared_relu(const Tensor& a);
 
 /// Those of two operands first.
-enum class ElementwiseKind : std::uint8_t { add, multiply, gate, silu, squared_relu };
+enum class ElementwiseKind : std::uint8_t { add, multiply, gate, silu, relu, squared_relu };
 
 struct ElementwiseArgs {
   ElementwiseKind kind = ElementwiseKind::add;

@@ -62,7 +62,18 @@ std::vector<OpCase> elementwise_cases() {
       .sizes = sizes,
       .inputs = one,
       .call = [](std::span<const Tensor> in) { return std::vector{squared_relu(in[0])}; }};
-  return {sum, product, square, activation, gated, squared};
+  OpCase clipped{.name = "relu",
+                 .kernels = kernels,
+                 .size_names = names,
+                 .sizes = sizes,
+                 .inputs =
+                     [one](const Sizes& s) {
+                       std::vector<OpInput> inputs = one(s);
+                       inputs[0].spread = 100;  // differences must not reach over the kink
+                       return inputs;
+                     },
+                 .call = [](std::span<const Tensor> in) { return std::vector{relu(in[0])}; }};
+  return {sum, product, square, activation, gated, clipped, squared};
 }
 
 }  // namespace farsight

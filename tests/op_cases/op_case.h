@@ -59,6 +59,9 @@ std::vector<OpCase> attention_cases();
 std::vector<OpCase> long_conv_cases();
 std::vector<OpCase> implicit_filter_cases();
 std::vector<OpCase> dropout_cases();
+std::vector<OpCase> rotate_pairs_cases();
+std::vector<OpCase> wide_attention_cases();
+std::vector<OpCase> shrunk_taps_cases();
 std::vector<OpCase> wkv_cases();
 std::vector<OpCase> token_shift_cases();
 
