@@ -296,14 +296,14 @@ void attention_forward(const AttentionArgs& a) {
 
 void attention_backward(const AttentionArgs& a) {
   if (a.B * a.T == 0) return;
+  if (matrix::fits(a)) {
+    matrix::backward(a);
+    return;
+  }
   with_device_type(a.type, "attention_backward", [&]<class T>() {
     const int blocks = blocks_for(a.B * a.H * a.T, kThreads / 32);
     sum_dy_y<T><<<blocks, kThreads, 0, stream()>>>(a);
     launched("attention_backward, delta");
-    if (matrix::fits(a)) {
-      matrix::backward(a);
-      return;
-    }
     launch_tiles(differentiate_keys<T>, a, shared_bytes(a, 6, 2), "attention_backward, dk and dv");
     launch_tiles(differentiate_queries<T>, a, shared_bytes(a, 5, 2), "attention_backward, dq");
   });

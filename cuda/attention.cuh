@@ -13,7 +13,7 @@ void attention_turns(const AttentionArgs& a);
 // On tensor cores (attention_matrix.cuh says for which tensors).
 namespace matrix {
 void forward(const AttentionArgs& a);
-void backward(const AttentionArgs& a);  // delta is there
+void backward(const AttentionArgs& a);
 }  // namespace matrix
 
 /// One head of one row of the batch.
@@ -43,6 +43,10 @@ struct Head {
   }
   __device__ T* dqkv(std::int64_t t, int part) const {
     return static_cast<T*>(a.dqkv) + (b * a.T + t) * a.dqkv_stride + (h * 3 + part) * a.head;
+  }
+  /// The first turned_dims dims of q' (part 0) or k' (1).
+  __device__ T* turned_row(std::int64_t t, int part) const {
+    return static_cast<T*>(a.turned) + (((b * a.T + t) * a.H + h) * 2 + part) * a.turned_dims;
   }
   __device__ T* cached(std::int64_t t) const {
     return static_cast<T*>(a.cache) + ((b * a.capacity + t) * a.H + h) * 2 * a.head;

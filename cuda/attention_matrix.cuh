@@ -1,9 +1,14 @@
-// Attention on tensor cores, in bf16, for heads of up to 64 dims: the tiles in shared memory and the
-// products of a warp. A block has four warps; a warp has 16 rows of the block's tile and meets all
-// kTile rows of the tiles that pass by.
+// Attention on tensor cores, in bf16, for heads of up to 64 dims: where the rows of a head come from,
+// the tiles in shared memory, and the products of a warp. A block has four warps; a warp has 16 rows of
+// the block's tile, or twice 16, and meets all kTile rows of the tiles that pass by. The next tile is on
+// its way while one is worked on.
+//
+// The dims of q and k that turn are turned once, by a kernel of their own, and stand in a.turned: a row
+// of q' or k' begins there and goes on in qkv.
 #pragma once
 
 #include "cuda/attention.cuh"
+#include "cuda/matrix.cuh"
 
 namespace farsight::cuda::matrix {
 
@@ -11,145 +16,119 @@ constexpr int kTile = 64;
 constexpr int kThreads = 128;
 constexpr int kHead = 64;          // dims of a tile's rows; a narrower head has zeros behind it
 constexpr int kPitch = kHead + 8;  // of a row: eight rows of 16 bytes lie in different banks
-constexpr int kBlocks = kTile / 8;
+constexpr int kSlices = kTile / 16;
+constexpr int kPieces = kHead / 8;  // of a row, 16 bytes each
 
-/// Whether these kernels take the tensors: rows of 16-byte vectors.
+/// Whether these kernels take the tensors: rows of 16-byte vectors, offsets in a sequence in 32 bits.
 inline bool fits(const AttentionArgs& a) {
   return a.type == DType::bf16 && a.head <= kHead && a.head % 8 == 0 && a.dy_stride % 8 == 0 &&
-         a.dqkv_stride % 8 == 0 && moves_together<8, bf16>(a.qkv_stride, a.qkv, a.y, a.dy, a.dqkv);
+         a.dqkv_stride % 8 == 0 && a.T * a.qkv_stride < std::int64_t(1) << 31 &&
+         moves_together<8, bf16>(a.qkv_stride, a.qkv, a.y, a.dy, a.dqkv, a.turned);
 }
 
-// ---- instructions -------------------------------------------------------------------------------------
+// ---- rows of a head -----------------------------------------------------------------------------------
 
-/// Four 8 x 8 matrices of two-byte elements; lane l gives the address of row l % 8 of matrix l / 8.
-__device__ inline void load_matrices(unsigned (&to)[4], unsigned row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-               : "r"(row)
-               : "memory");
+struct Source {
+  const bf16 *rows, *turned;  // of token 0
+  int stride, turned_stride, turned_dims;
+};
+__device__ inline Source dy_of(const Head<bf16>& head) {
+  return {head.dy(0), nullptr, int(head.a.dy_stride), 0, 0};
 }
-/// The same, each transposed.
-__device__ inline void load_transposed(unsigned (&to)[4], unsigned row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-               : "r"(row)
-               : "memory");
-}
-/// sum += a b: [16 x 8] += [16 x 16] [16 x 8]. Lane 4 r + q has of the sum columns 2 q, 2 q + 1 of
-/// rows r and r + 8.
-__device__ inline void multiply_add_16(float (&sum)[4], const unsigned (&a)[4], unsigned b0,
-                                       unsigned b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-      "{%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-__device__ inline unsigned pack(float low, float high) {
-  unsigned both;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
-  return both;
-}
-
-// ---- tiles --------------------------------------------------------------------------------------------
-
-/// Rows of the head's tokens first ... first + kTile - 1; zeros beyond the last token and dim.
-/// `from(t)` is the address of a row.
-template <class From>
-__device__ void load_rows(const Head<bf16>& head, std::int64_t first, bf16* tile,
-                          const From& from) {
-  for (int at = threadIdx.x; at < kTile * kHead / 8; at += kThreads) {
-    const int row = at / (kHead / 8), i = at % (kHead / 8) * 8;
-    const std::int64_t t = first + row;
-    uint4 x = {};
-    if (t < head.a.T && i < head.a.head) x = *reinterpret_cast<const uint4*>(from(t) + i);
-    *reinterpret_cast<uint4*>(tile + row * kPitch + i) = x;
+/// part 0, 1, 2: q', k', v.
+__device__ inline Source part_of(const Head<bf16>& head, int part) {
+  Source from = {head.qkv(0, part), nullptr, int(head.a.qkv_stride), 0, 0};
+  if (part < 2 && head.a.turned_dims > 0) {
+    from.turned_dims = int(head.a.turned_dims);
+    from.turned_stride = int(head.a.H) * 2 * from.turned_dims;
+    from.turned = head.turned_row(0, part);
   }
+  return from;
 }
-__device__ inline void load_part(const Head<bf16>& head, int part, std::int64_t first, bf16* tile) {
-  load_rows(head, first, tile, [&](std::int64_t t) { return head.qkv(t, part); });
-}
-__device__ inline void load_dy(const Head<bf16>& head, std::int64_t first, bf16* tile) {
-  load_rows(head, first, tile, [&](std::int64_t t) { return head.dy(t); });
-}
-/// Turns the rows of a tile of q or k in place. Between two __syncthreads.
-__device__ inline void turn_rows(const Head<bf16>& head, std::int64_t first, bf16* tile) {
-  const int half = int(head.a.rotary / 2);
-  for (int at = threadIdx.x; at < kTile * half; at += kThreads) {
-    const int row = at / half, i = at % half;
-    const std::int64_t t = first + row;
-    if (t >= head.a.T) continue;
-    const float* turns =
-        static_cast<const float*>(head.a.turns) + head.position(t) * head.a.rotary + 2 * i;
-    bf16* x = tile + row * kPitch + i;
-    const float low = to_float(x[0]), high = to_float(x[half]);
-    x[0] = from_float<bf16>(low * turns[0] - high * turns[1]);
-    x[half] = from_float<bf16>(high * turns[0] + low * turns[1]);
+
+/// Sends kRows rows from token `first` on to the tile; zeros beyond the last token and dim.
+template <int kRows>
+__device__ inline void copy_rows(const AttentionArgs& a, const Source& from, int first,
+                                 bf16* tile) {
+  const int i = int(threadIdx.x) % kPieces * 8;
+  const bool turned = i < from.turned_dims, inside = i < int(a.head);
+  const bf16* base = (turned ? from.turned : from.rows) + (inside ? i : 0);
+  const int stride = turned ? from.turned_stride : from.stride, T = int(a.T);
+#pragma unroll
+  for (int k = 0; k < kRows * kPieces / kThreads; k++) {
+    const int row = int(threadIdx.x) / kPieces + k * (kThreads / kPieces), t = first + row;
+    const bool there = inside && t < T;
+    copy_ahead<16>(tile + row * kPitch + i, base + (there ? t * stride : 0), there);
   }
 }
 
-__device__ inline unsigned address_of(const bf16* tile, int row, int column) {
-  return unsigned(__cvta_generic_to_shared(tile + row * kPitch + column));
-}
+// ---- products of a warp -------------------------------------------------------------------------------
 
-/// The 16 rows of this warp, as left operands: dims 16 i ... 16 i + 15 in rows[i].
-__device__ inline void load_left(const bf16* tile, unsigned (&rows)[kHead / 16][4]) {
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+/// 16 rows of a tile from `row` on, as left operands: dims 16 i ... 16 i + 15 in rows[i].
+__device__ inline void load_left(const bf16* tile, int row, unsigned (&rows)[kHead / 16][4]) {
+  const int lane = threadIdx.x % 32;
 #pragma unroll
   for (int i = 0; i < kHead / 16; i++) {
-    load_matrices(rows[i], address_of(tile, warp * 16 + lane % 16, i * 16 + lane / 16 * 8));
+    load_matrices(rows[i], tile + (row + lane % 16) * kPitch + i * 16 + lane / 16 * 8);
   }
 }
-/// s = left tile^T: the warp's 16 rows against the kTile rows of the tile, 8 of them in s[n].
-__device__ inline void against_rows(const unsigned (&left)[kHead / 16][4], const bf16* tile,
-                                    float (&s)[kBlocks][4]) {
+/// Where a lane reads a tile's rows as right operands of a product with its transpose, and of one with
+/// itself; the tile's 16 rows `at` on are that far behind.
+__device__ inline unsigned rows_address(const bf16* tile) {
   const int lane = threadIdx.x % 32;
-#pragma unroll
-  for (int n = 0; n < kBlocks; n += 2) {
-#pragma unroll
-    for (int k = 0; k < 4; k++) {
-      s[n][k] = 0;
-      s[n + 1][k] = 0;
-    }
-#pragma unroll
-    for (int i = 0; i < kHead / 16; i++) {
-      unsigned right[4];
-      load_matrices(right,
-                    address_of(tile, n * 8 + lane / 16 * 8 + lane % 8, i * 16 + lane / 8 % 2 * 8));
-      multiply_add_16(s[n], left[i], right[0], right[1]);
-      multiply_add_16(s[n + 1], left[i], right[2], right[3]);
-    }
-  }
+  return shared_address(tile + (lane / 16 * 8 + lane % 8) * kPitch + lane / 8 % 2 * 8);
 }
-/// sum += weights tile: weights [16 x kTile] as against_rows gives them, rounded to bf16.
-__device__ inline void accumulate(const float (&weights)[kBlocks][4], const bf16* tile,
-                                  float (&sum)[kHead / 8][4]) {
+__device__ inline unsigned columns_address(const bf16* tile) {
   const int lane = threadIdx.x % 32;
-#pragma unroll
-  for (int j = 0; j < kTile / 16; j++) {
-    const float(&w0)[4] = weights[2 * j], (&w1)[4] = weights[2 * j + 1];
-    const unsigned left[4] = {pack(w0[0], w0[1]), pack(w0[2], w0[3]), pack(w1[0], w1[1]),
-                              pack(w1[2], w1[3])};
-#pragma unroll
-    for (int d = 0; d < kHead / 8; d += 2) {
-      unsigned right[4];
-      load_transposed(
-          right, address_of(tile, j * 16 + lane / 8 % 2 * 8 + lane % 8, d * 8 + lane / 16 * 8));
-      multiply_add_16(sum[d], left, right[0], right[1]);
-      multiply_add_16(sum[d + 1], left, right[2], right[3]);
-    }
-  }
+  return shared_address(tile + (lane / 8 % 2 * 8 + lane % 8) * kPitch + lane / 16 * 8);
 }
+constexpr unsigned kSliceBytes = 16 * kPitch * 2;
 
-/// Calls body(n, k, row, column) for the elements of a warp's [16 x kTile] that this lane has; row
-/// and column within the block's tile and the other one.
-template <class Body>
-__device__ inline void for_each_element(const Body& body) {
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+/// kM times 16 rows of the warp against 16 rows of a tile: element [m][e][k] of this lane is row
+/// 16 m + lane / 4 + k / 2 * 8, column 8 e + lane % 4 * 2 + k % 2.
+template <int kM>
+using Slice = float[kM][2][4];
+
+/// s = left (16 rows of a tile)^T.
+template <int kM>
+__device__ inline void against_rows(const unsigned (&left)[kM][kHead / 16][4], unsigned rows,
+                                    Slice<kM>& s) {
 #pragma unroll
-  for (int n = 0; n < kBlocks; n++) {
+  for (int i = 0; i < kM * 8; i++) {
+    s[i / 8][i / 4 % 2][i % 4] = 0;
+  }
 #pragma unroll
-    for (int k = 0; k < 4; k++) {
-      body(n, k, warp * 16 + lane / 4 + k / 2 * 8, n * 8 + lane % 4 * 2 + k % 2);
+  for (int i = 0; i < kHead / 16; i++) {
+    unsigned right[4];
+    load_matrices(right, rows + unsigned(i * 32));
+#pragma unroll
+    for (int m = 0; m < kM; m++) {
+      multiply_add(s[m][0], left[m][i], right[0], right[1]);
+      multiply_add(s[m][1], left[m][i], right[2], right[3]);
+    }
+  }
+}
+/// sum += weights (16 rows of a tile), the weights rounded to bf16.
+template <int kM>
+__device__ inline void accumulate(const Slice<kM>& weights, unsigned columns,
+                                  float (&sum)[kM][kHead / 8][4]) {
+  unsigned left[kM][4];
+#pragma unroll
+  for (int m = 0; m < kM; m++) {
+    const float(&w0)[4] = weights[m][0], (&w1)[4] = weights[m][1];
+    left[m][0] = pack(w0[0], w0[1]);
+    left[m][1] = pack(w0[2], w0[3]);
+    left[m][2] = pack(w1[0], w1[1]);
+    left[m][3] = pack(w1[2], w1[3]);
+  }
+#pragma unroll
+  for (int d = 0; d < kHead / 8; d += 2) {
+    unsigned right[4];
+    load_transposed(right, columns + unsigned(d * 16));
+#pragma unroll
+    for (int m = 0; m < kM; m++) {
+      multiply_add(sum[m][d], left[m], right[0], right[1]);
+      multiply_add(sum[m][d + 1], left[m], right[2], right[3]);
     }
   }
 }

@@ -37,6 +37,17 @@ Tensor turns_for(const Tensor& qkv, const AttentionOptions& options) {
                        "attention.turns");
 }
 
+/// What the tensor core kernels keep of the dims that turn; null where others compute.
+Tensor turned_for(const Tensor& qkv, std::int64_t head, const AttentionOptions& options) {
+  constexpr std::int64_t kVector = 8;
+  const bool keeps = qkv.device() == Device::cuda && qkv.dtype() == DType::bf16 &&
+                     options.rotary > 0 && head % kVector == 0;
+  if (!keeps) return {};
+  const std::int64_t dims = (options.rotary + kVector - 1) / kVector * kVector;
+  return Tensor::empty({qkv.dim(0), qkv.dim(1), options.heads * 2, dims}, qkv.dtype(), qkv.device(),
+                       "attention.turned");
+}
+
 /// The bytes of t without its Grad: a node must not own its own output.
 Tensor bytes_of(const Tensor& t) {
   Tensor bytes = t;
@@ -60,7 +71,10 @@ Tensor attention(const Tensor& qkv, const AttentionOptions& options) {
   Tensor y = Tensor::empty({B, T, H * head}, qkv.dtype(), device, "attention.y");
   const Tensor lse = Tensor::empty({B, H, T}, wide, device, "attention.lse");
   const Tensor turns = turns_for(qkv, options);
+  const Tensor turned = turned_for(qkv, head, options);
   AttentionArgs a = args_of(qkv, options, y, turns);
+  a.turned = turned ? turned.ptr() : nullptr;
+  a.turned_dims = turned ? turned.dim(3) : 0;
   a.position = position ? position.data<std::int32_t>() : nullptr;
   a.lse = lse.ptr();
   FARSIGHT_LAUNCH(attention_forward, device, a);
@@ -74,6 +88,7 @@ Tensor attention(const Tensor& qkv, const AttentionOptions& options) {
            g.y = kept.ptr();
            g.lse = lse.ptr();
            g.turns = turns.ptr();
+           g.turned = turned ? turned.ptr() : nullptr;
            g.dy = dy[0].ptr();
            g.dy_stride = dy[0].row_stride();
            g.dqkv = dqkv.ptr();

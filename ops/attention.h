@@ -40,6 +40,8 @@ struct AttentionArgs {
   const std::int32_t* position = nullptr;
   void *y = nullptr, *lse = nullptr;  // lse: [B, H, T]
   void* turns = nullptr;              // [T, rotary / 2, 2]: cos and sin of position first + row
+  void* turned = nullptr;             // CUDA: [B, T, H, 2, turned_dims]: the first dims of q', k'
+  std::int64_t turned_dims = 0;       // rotary, rounded up to a vector of eight; 0: not kept
   void* cache = nullptr;              // attention_step: [B, capacity, H 2 hd]
   const void* dy = nullptr;
   void *dqkv = nullptr, *delta = nullptr;  // delta: rowsum(dy y), [B, H, T]
