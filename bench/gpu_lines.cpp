@@ -105,6 +105,16 @@ void add_row_operations(Lines& lines) {
             gather_rows_work(kTokens, kModel, kTokens / 4));
 }
 
+void add_transformer(Lines& lines) {
+  constexpr std::int64_t kHeads = 12, kHead = 64;
+  for (const std::int64_t T : {256, 512, 2048}) {
+    lines.add("attention, 12 heads, 16 of 64 dims turn", {kTokens / T, T, kHead},
+              attention_work(kTokens, T, kHeads));
+  }
+  lines.add("add_layer_norm_pair", {kTokens, kModel}, add_layer_norm_pair_work(kTokens, kModel));
+  lines.add("gelu", {256, kTokens / 256, 4 * kModel}, gelu_work(kTokens, 4 * kModel));
+}
+
 /// Forward with the whole backward; then the two products of the backward by themselves.
 void add_linears(Lines& lines) {
   struct Projection {
@@ -160,6 +170,7 @@ std::vector<GpuLine> gpu_lines() {
   add_scans(lines);
   add_convolutions(lines);
   add_row_operations(lines);
+  add_transformer(lines);
   add_linears(lines);
   add_heads(lines);
   add_optimizer(lines);

@@ -22,6 +22,7 @@ constexpr std::int64_t kLeastMicroTokens = 4096;
 // columns would cost the matrix products their alignment.
 constexpr std::int64_t kTaskVocabulary = 20096;
 constexpr std::int64_t kFullVocabulary = 50280;
+constexpr std::int64_t kPythiaVocabulary = 50304;
 
 constexpr TrainingSetting kRecall[] = {
     {"mqar64", 1024, 64}, {"mqar256", 256, 256}, {"mqar512", 128, 512}};
@@ -135,6 +136,9 @@ std::vector<GpuTrainingLine> gpu_training_lines() {
     }
     lines.push_back({model, kText, kFullVocabulary, true});
   }
+  lines.push_back({"pythia", kRecall[1], kTaskVocabulary, false});
+  lines.push_back({"pythia", kRecall[1], kTaskVocabulary, true});
+  lines.push_back({"pythia", kText, kPythiaVocabulary, true});
   // Last, because the memory of their graphs is not given back.
   for (const char* model : {"mamba", "mamba-gs", "mamba-4x"}) {
     lines.push_back({model, kSmall, kTaskVocabulary, false});

@@ -49,6 +49,27 @@ Works conv_work(std::int64_t rows, std::int64_t T, std::int64_t D, std::int64_t 
           .backward = {.bytes = 3 * activation, .flops = 2 * products}};  // x, dy, dx
 }
 
+Works attention_work(std::int64_t rows, std::int64_t T, std::int64_t heads) {
+  constexpr double kHead = 64;
+  const double activation = 2 * of(rows) * of(heads) * kHead;
+  const double pairs = of(rows) * (of(T) + 1) / 2 * of(heads);  // of a query and a key it sees
+  // q, k, v, y; then these and dy, dq, dk, dv. Two products forward, five backward.
+  return {.forward = {.bytes = 4 * activation, .flops = 2 * 2 * pairs * kHead, .exps = pairs},
+          .backward = {.bytes = 8 * activation, .flops = 5 * 2 * pairs * kHead, .exps = pairs}};
+}
+
+Works add_layer_norm_pair_work(std::int64_t rows, std::int64_t D) {
+  const double elements = of(rows) * of(D);
+  // residual, two addends, the sum, two outputs; the sum, two dy, dsum, dresidual, two dx
+  return {.forward = {.bytes = (4 + 2 * 2 + 4 + 2 * 2) * elements},
+          .backward = {.bytes = (4 + 2 * 2 + 4 + 4 + 2 * 2) * elements}};
+}
+
+Works gelu_work(std::int64_t rows, std::int64_t D) {
+  const double activation = 2 * of(rows) * of(D);
+  return {.forward = {.bytes = 2 * activation}, .backward = {.bytes = 3 * activation}};
+}
+
 Works add_rms_norm_work(std::int64_t rows, std::int64_t D) {
   const double elements = of(rows) * of(D);
   return {.forward = {.bytes = (2 + 4 + 4 + 2) * elements},        // x, residual, sum, y

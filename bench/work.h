@@ -43,6 +43,11 @@ struct Works {
 Works scan_work(std::int64_t rows, std::int64_t D, std::int64_t N, bool gate);
 /// Sequences of T tokens: what taps would read before the first one is nothing to do.
 Works conv_work(std::int64_t rows, std::int64_t T, std::int64_t D, std::int64_t K);
+/// Causal, sequences of T tokens, `heads` heads of 64 dims.
+Works attention_work(std::int64_t rows, std::int64_t T, std::int64_t heads);
+/// Two addends and two affine outputs.
+Works add_layer_norm_pair_work(std::int64_t rows, std::int64_t D);
+Works gelu_work(std::int64_t rows, std::int64_t D);
 Works add_rms_norm_work(std::int64_t rows, std::int64_t D);
 /// Ids drawn uniformly from a vocabulary of V.
 Works embedding_work(std::int64_t rows, std::int64_t V, std::int64_t D);

@@ -51,13 +51,18 @@ std::vector<OpCase> attention_cases() {
   OpCase tiny =
       attention_case("attention, 4 heads, 16 of 64 dims turn", 4, 16, false, {{1, 3, 64}});
   tiny.bench = {{4, 512, 64}};
+  OpCase full =
+      attention_case("attention, 12 heads, 16 of 64 dims turn", 12, 16, false, {{1, 3, 64}});
   return {attention_case("attention, 1 head", 1, 2, false, {{1, 1, 2}, {2, 64, 4}, {1, 130, 5}}),
           attention_case("attention, 3 heads", 3, 4, false, {{2, 7, 6}, {1, 67, 24}}),
           attention_case("attention, wide heads", 1, 16, false, {{1, 33, 64}, {1, 18, 128}}),
           attention_case("attention, nothing turns", 2, 0, false, {{1, 9, 7}}),
           attention_case("attention, packed", 2, 4, true, {{2, 7, 8}, {1, 69, 64}}),
+          attention_case("attention, packed, 16 of 64 dims turn", 2, 16, true,
+                         {{2, 7, 64}, {1, 69, 64}}),
           pocket,
-          tiny};
+          tiny,
+          full};
 }
 
 }  // namespace farsight
