@@ -1,6 +1,7 @@
 // config.json as others write it (models/pretrained.h).
 #include <fmt/format.h>
 
+#include "models/hyena_dialects.h"
 #include "models/pretrained.h"
 
 namespace farsight {
@@ -92,12 +93,14 @@ Json hugging_face_config(const Json& config) {
   if (const Json* type = config.find("model_type")) {
     return type->as_string() == "mamba" ? mamba_from_hugging_face(config) : config;
   }
+  if (is_safari_config(config)) return hyena_from_safari(config);
+  if (is_zoology_config(config)) return hyena_from_zoology(config);
   if (config.contains("d_model") && config.contains("n_layer")) {
     return mamba_from_state_spaces(config);
   }
   config.refuse(
       "neither a Hugging Face config.json (no model_type) nor one of state-spaces/mamba "
-      "(no d_model and n_layer)");
+      "(no d_model and n_layer), safari (no layer) or zoology (no sequence_mixer)");
 }
 
 Json state_spaces_config(const Json& config) {
@@ -116,6 +119,13 @@ Json state_spaces_config(const Json& config) {
                        // The padding is in vocab_size already.
                        {"pad_vocab_size_multiple", vocabulary % 8 == 0 ? 8 : 1},
                        {"tie_embeddings", true}});
+}
+
+Json config_as(std::string_view format, const Json& config) {
+  if (format == "state-spaces") return state_spaces_config(config);
+  if (format == "safari") return safari_config(config);
+  if (format == "zoology") return zoology_config(config);
+  return config;
 }
 
 }  // namespace farsight

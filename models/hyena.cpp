@@ -23,8 +23,6 @@ namespace {
 
 constexpr double kDeviation = 0.02;
 constexpr int kFilterHidden = 3;
-/// A channel's filter falls to 1 % within 1.5 to 0.3 of l_max, the first the slowest.
-constexpr double kFloor = 0.01, kSlowest = 1.5, kFastest = 0.3;
 
 Parameter vector_of(std::int64_t size, double value) {
   return {{size}, Distribution::constant(value)};
@@ -36,6 +34,13 @@ Parameter weight(std::int64_t out, std::int64_t in, double deviation, Role role)
 }
 
 }  // namespace
+
+DecayRates hyena_decay(const HyenaConfig& config) {
+  constexpr double kFloor = 0.01, kSlowest = 1.5, kFastest = 0.3;
+  return {.first = -std::log(kFloor) / kSlowest,
+          .last = -std::log(kFloor) / kFastest,
+          .span = static_cast<double>(config.l_max - 1)};
+}
 
 void HyenaConfig::validate() const {
   const auto positive = [](const char* name, std::int64_t value) {
@@ -221,10 +226,8 @@ Tensor Hyena::filter(const Layer& layer) const {
   for (const WithBias& hidden : layer.filter_hidden) {
     h = sine(linear(h, hidden.weight.master, &hidden.bias.master), frequency);
   }
-  const DecayRates rates{.first = -std::log(kFloor) / kSlowest,
-                         .last = -std::log(kFloor) / kFastest,
-                         .span = static_cast<double>(config_.l_max - 1),
-                         .rounded = parameters_->storage() == Storage::bf16};
+  DecayRates rates = hyena_decay(config_);
+  rates.rounded = parameters_->storage() == Storage::bf16;
   return decay(linear(h, layer.filter_out.master), rates);
 }
 

@@ -52,6 +52,9 @@ struct HyenaConfig {
   void validate() const;
 };
 
+/// The window of its filters: a channel's falls to 1 % within 1.5 to 0.3 of l_max.
+DecayRates hyena_decay(const HyenaConfig& config);
+
 /// What generation carries from token to token.
 struct HyenaState {
   struct Layer {

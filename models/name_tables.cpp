@@ -123,10 +123,98 @@ constexpr NameRule kBlinkRwkv[] = {
     {"head.weight", "head.weight"},
 };
 
+// Safari's are ours. The three sines of a filter are one module, which has three names.
+constexpr NameRule kSafari[] = {
+    same("backbone.embeddings.word_embeddings.weight"),
+    same("backbone.embeddings.position_embeddings.weight"),
+    same("backbone.layers.#.mixer.in_proj.weight"),
+    same("backbone.layers.#.mixer.in_proj.bias"),
+    same("backbone.layers.#.mixer.out_proj.weight"),
+    same("backbone.layers.#.mixer.out_proj.bias"),
+    same("backbone.layers.#.mixer.short_filter.weight"),
+    same("backbone.layers.#.mixer.short_filter.bias"),
+    same("backbone.layers.#.mixer.filter_fn.bias"),
+    same("backbone.layers.#.mixer.filter_fn.pos_emb.z"),
+    same("backbone.layers.#.mixer.filter_fn.implicit_filter.0.weight"),
+    same("backbone.layers.#.mixer.filter_fn.implicit_filter.0.bias"),
+    same("backbone.layers.#.mixer.filter_fn.implicit_filter.1.freq"),
+    same("backbone.layers.#.mixer.filter_fn.implicit_filter.2.weight"),
+    same("backbone.layers.#.mixer.filter_fn.implicit_filter.2.bias"),
+    same("backbone.layers.#.mixer.filter_fn.implicit_filter.4.weight"),
+    same("backbone.layers.#.mixer.filter_fn.implicit_filter.4.bias"),
+    same("backbone.layers.#.mixer.filter_fn.implicit_filter.6.weight"),
+    same("backbone.layers.#.norm1.weight"),
+    same("backbone.layers.#.norm1.bias"),
+    same("backbone.layers.#.mlp.fc1.weight"),
+    same("backbone.layers.#.mlp.fc1.bias"),
+    same("backbone.layers.#.mlp.fc2.weight"),
+    same("backbone.layers.#.mlp.fc2.bias"),
+    same("backbone.layers.#.norm2.weight"),
+    same("backbone.layers.#.norm2.bias"),
+    same("backbone.ln_f.weight"),
+    same("backbone.ln_f.bias"),
+    {"backbone.layers.#.mixer.filter_fn.implicit_filter.3.freq",
+     "backbone.layers.#.mixer.filter_fn.implicit_filter.1.freq", tied},
+    {"backbone.layers.#.mixer.filter_fn.implicit_filter.5.freq",
+     "backbone.layers.#.mixer.filter_fn.implicit_filter.1.freq", tied},
+    {"lm_head.weight", "backbone.embeddings.word_embeddings.weight", tied},
+    {"backbone.layers.#.mixer.filter_fn.pos_emb.t", "", buffer},
+    {"backbone.layers.#.mixer.filter_fn.modulation.deltas", "", buffer},
+};
+constexpr NameRule kZoologyHyena[] = {
+    same("backbone.embeddings.word_embeddings.weight"),
+    same("backbone.embeddings.position_embeddings.weight"),
+    {"backbone.layers.#.sequence_mixer.in_proj.weight", "backbone.layers.#.mixer.in_proj.weight"},
+    {"backbone.layers.#.sequence_mixer.in_proj.bias", "backbone.layers.#.mixer.in_proj.bias"},
+    {"backbone.layers.#.sequence_mixer.out_proj.weight", "backbone.layers.#.mixer.out_proj.weight"},
+    {"backbone.layers.#.sequence_mixer.out_proj.bias", "backbone.layers.#.mixer.out_proj.bias"},
+    {"backbone.layers.#.sequence_mixer.short_filter.weight",
+     "backbone.layers.#.mixer.short_filter.weight"},
+    {"backbone.layers.#.sequence_mixer.short_filter.bias",
+     "backbone.layers.#.mixer.short_filter.bias"},
+    {"backbone.layers.#.sequence_mixer.filter_fn.bias", "backbone.layers.#.mixer.filter_fn.bias"},
+    {"backbone.layers.#.sequence_mixer.filter_fn.pos_emb.z",
+     "backbone.layers.#.mixer.filter_fn.pos_emb.z"},
+    {"backbone.layers.#.sequence_mixer.filter_fn.implicit_filter.0.weight",
+     "backbone.layers.#.mixer.filter_fn.implicit_filter.0.weight"},
+    {"backbone.layers.#.sequence_mixer.filter_fn.implicit_filter.0.bias",
+     "backbone.layers.#.mixer.filter_fn.implicit_filter.0.bias"},
+    {"backbone.layers.#.sequence_mixer.filter_fn.implicit_filter.1.freq",
+     "backbone.layers.#.mixer.filter_fn.implicit_filter.1.freq"},
+    {"backbone.layers.#.sequence_mixer.filter_fn.implicit_filter.2.weight",
+     "backbone.layers.#.mixer.filter_fn.implicit_filter.2.weight"},
+    {"backbone.layers.#.sequence_mixer.filter_fn.implicit_filter.2.bias",
+     "backbone.layers.#.mixer.filter_fn.implicit_filter.2.bias"},
+    {"backbone.layers.#.sequence_mixer.filter_fn.implicit_filter.4.weight",
+     "backbone.layers.#.mixer.filter_fn.implicit_filter.4.weight"},
+    {"backbone.layers.#.sequence_mixer.filter_fn.implicit_filter.4.bias",
+     "backbone.layers.#.mixer.filter_fn.implicit_filter.4.bias"},
+    {"backbone.layers.#.sequence_mixer.filter_fn.implicit_filter.6.weight",
+     "backbone.layers.#.mixer.filter_fn.implicit_filter.6.weight"},
+    same("backbone.layers.#.norm1.weight"),
+    same("backbone.layers.#.norm1.bias"),
+    {"backbone.layers.#.state_mixer.fc1.weight", "backbone.layers.#.mlp.fc1.weight"},
+    {"backbone.layers.#.state_mixer.fc1.bias", "backbone.layers.#.mlp.fc1.bias"},
+    {"backbone.layers.#.state_mixer.fc2.weight", "backbone.layers.#.mlp.fc2.weight"},
+    {"backbone.layers.#.state_mixer.fc2.bias", "backbone.layers.#.mlp.fc2.bias"},
+    same("backbone.layers.#.norm2.weight"),
+    same("backbone.layers.#.norm2.bias"),
+    same("backbone.ln_f.weight"),
+    same("backbone.ln_f.bias"),
+    {"backbone.layers.#.sequence_mixer.filter_fn.implicit_filter.3.freq",
+     "backbone.layers.#.mixer.filter_fn.implicit_filter.1.freq", tied},
+    {"backbone.layers.#.sequence_mixer.filter_fn.implicit_filter.5.freq",
+     "backbone.layers.#.mixer.filter_fn.implicit_filter.1.freq", tied},
+    {"lm_head.weight", "backbone.embeddings.word_embeddings.weight", tied},
+    {"backbone.layers.#.sequence_mixer.filter_fn.pos_emb.t", "", buffer},
+    {"backbone.layers.#.sequence_mixer.filter_fn.modulation.deltas", "", buffer},
+};
+
 constexpr NameFamily kFamilies[] = {
     {"hf", "mamba", kMamba},         {"hf", "gpt_neox", kGptNeox},
     {"hf", "rwkv", kRwkv},           {"state-spaces", "mamba", kStateSpaces},
-    {"blinkdl", "rwkv", kBlinkRwkv},
+    {"blinkdl", "rwkv", kBlinkRwkv}, {"hf", "hyena", kSafari},
+    {"safari", "hyena", kSafari},    {"zoology", "hyena", kZoologyHyena},
 };
 
 /// The digits that '#' stands for in `name`; empty text without a '#'; nothing when it is another
@@ -177,6 +265,17 @@ std::optional<std::string> theirs_of(const NameFamily& family, std::string_view 
     if (const auto number = number_in(rule.ours, ours)) return with_number(rule.theirs, *number);
   }
   return std::nullopt;
+}
+
+std::vector<std::string> tied_to(const NameFamily& family, std::string_view ours) {
+  std::vector<std::string> names;
+  for (const NameRule& rule : family.rules) {
+    if (rule.kind != tied) continue;
+    if (const auto number = number_in(rule.ours, ours)) {
+      names.push_back(with_number(rule.theirs, *number));
+    }
+  }
+  return names;
 }
 
 const NameFamily& family_of(std::span<const std::string_view> names) {

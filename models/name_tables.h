@@ -2,8 +2,9 @@
 //
 // A family of names is a table; ours are the names of Hugging Face's classes. '#' stands for the
 // number of a layer and means the same number on both sides. Sources: the state dicts of
-// transformers (mamba, gpt_neox, rwkv), of state-spaces/mamba, of BlinkDL/RWKV-LM (RWKV-4), and of
-// the released code of the paper (models.md 1.2, 2, 3 and 5.2).
+// transformers (mamba, gpt_neox, rwkv), of state-spaces/mamba, of BlinkDL/RWKV-LM (RWKV-4), of
+// HazyResearch/safari and HazyResearch/zoology (Hyena), and of the released code of the paper
+// (models.md 1.2, 2, 3 and 5.2).
 #pragma once
 
 #include <cstdint>
@@ -42,6 +43,9 @@ struct KnownName {
 std::optional<KnownName> ours_of(const NameFamily& family, std::string_view theirs);
 /// Nothing when the family has no such parameter.
 std::optional<std::string> theirs_of(const NameFamily& family, std::string_view ours);
+
+/// Their names of what is tied to `ours`.
+std::vector<std::string> tied_to(const NameFamily& family, std::string_view ours);
 
 /// The family that knows the most of these names, the first of equals.
 const NameFamily& family_of(std::span<const std::string_view> names);

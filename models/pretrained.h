@@ -50,11 +50,14 @@ class Pretrained {
   Json config_;
 };
 
-/// The Hugging Face config.json of one that state-spaces/mamba wrote (d_model, n_layer, ssm_cfg ...);
+/// The Hugging Face config.json (or the like of it, where they know no such model) of one that
+/// state-spaces/mamba, safari or zoology wrote (d_model, n_layer, ssm_cfg, layer, sequence_mixer ...);
 /// any other comes back as it is, "auto" replaced by its number. Throws Error(corrupt) naming the key
 /// for what this model has no form of.
 Json hugging_face_config(const Json& config);
 /// The other way round.
 Json state_spaces_config(const Json& config);
+/// The same for any format of names (NameFamily::name).
+Json config_as(std::string_view format, const Json& config);
 
 }  // namespace farsight

@@ -59,11 +59,10 @@ constexpr VerbOption kInfo[] = {
 
 constexpr VerbOption kConvert[] = {
     {"from", "PATH",
-     "a run, a checkpoint, a Hugging Face or state-spaces folder, or a file of weights "
-     "(.safetensors, "
-     ".bin, .pth) with config.json beside it"},
+     "a run, a checkpoint, a folder of Hugging Face, state-spaces, safari or zoology, or a file of "
+     "weights (.safetensors, .bin, .pth) with config.json beside it"},
     {"to", "DIR", "the folder to write; it must not be there yet"},
-    {"format", "hf|state-spaces", "names and config.json of the result [hf]"},
+    {"format", "hf|state-spaces|safari|zoology", "names and config.json of the result [hf]"},
     {"dtype", "f32|bf16|f16", "what the tensors are stored as [f32]"},
 };
 constexpr VerbOption kLogits[] = {
@@ -221,7 +220,8 @@ std::string one_of(const Words& words, const std::string& flag,
 }
 
 ConvertOptions convert_options(const Words& words) {
-  constexpr auto kFormats = std::to_array<std::string_view>({"hf", "state-spaces"});
+  constexpr auto kFormats =
+      std::to_array<std::string_view>({"hf", "state-spaces", "safari", "zoology"});
   constexpr auto kTypes = std::to_array<std::string_view>({"f32", "bf16", "f16"});
   return {.from = needed(words, "convert", "from"),
           .to = needed(words, "convert", "to"),

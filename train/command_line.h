@@ -52,7 +52,7 @@ struct InfoOptions {
 struct ConvertOptions {
   std::filesystem::path from;  ///< a run, a checkpoint, a folder or file of somebody else's
   std::filesystem::path to;    ///< a folder that is not there yet
-  std::string format = "hf";   ///< or state-spaces
+  std::string format = "hf";   ///< or state-spaces, safari, zoology
   std::string dtype = "f32";   ///< of the stored tensors: f32, bf16, f16
 };
 

@@ -10,6 +10,7 @@
 #include "core/files.h"
 #include "core/safetensors.h"
 #include "eval/recall.h"
+#include "models/hyena_dialects.h"
 #include "models/pretrained.h"
 #include "train/checkpoint.h"
 #include "train/quantities.h"
@@ -67,16 +68,16 @@ std::vector<NamedTensor> tensors_of(const Model& model, const NameFamily& family
     tensors.push_back(stored(*name, entry.parameter->master, dtype));
   }
   if (family.name == "hf") return tensors;
-  // Hugging Face leaves tied weights out; others ask for them.
-  const std::size_t own = tensors.size();
-  for (const NameRule& rule : family.rules) {
-    if (rule.kind != NameRule::Kind::tied) continue;
-    const auto name = theirs_of(family, rule.ours);
-    for (std::size_t i = 0; i < own; i++) {
-      if (tensors[i].name != name) continue;
-      NamedTensor tied = tensors[i];
-      tied.name = rule.theirs;
-      tensors.push_back(tied);
+  // Hugging Face leaves out what is tied to another and what follows from the sizes; others ask for
+  // both.
+  for (const ParameterStore::Entry& entry : model.parameters->entries()) {
+    for (const std::string& name : tied_to(family, entry.name)) {
+      tensors.push_back(stored(name, entry.parameter->master, dtype));
+    }
+  }
+  if (family.model_type == "hyena") {
+    for (const NamedTensor& buffer : hyena_buffers(model.config, family.name)) {
+      tensors.push_back(stored(buffer.name, buffer.tensor, dtype));
     }
   }
   return tensors;
@@ -121,7 +122,7 @@ std::string convert(const ConvertOptions& options) {
   const fs::path parent = fs::absolute(options.to).lexically_normal().parent_path();
   make_output_folder(parent);
   AtomicFolder folder(options.to);
-  Json config = options.format == "hf" ? model.config : state_spaces_config(model.config);
+  Json config = config_as(options.format, model.config);
   if (options.format == "hf") {
     config["torch_dtype"] = options.dtype == "bf16"  ? "bfloat16"
                             : options.dtype == "f16" ? "float16"

@@ -10,14 +10,14 @@
 
 namespace farsight {
 
-/// The model in a checkpoint of ours (checked against its manifest), in a folder as Hugging Face or
-/// state-spaces have it, or in a file of weights with config.json beside it. Names and shapes are
+/// The model in a checkpoint of ours (checked against its manifest), in a folder as Hugging Face,
+/// state-spaces, safari or zoology have it, or in a file of weights with config.json beside it. Names and shapes are
 /// compared before memory is taken. Throws Error(data, corrupt, storage).
 Model model_from(const std::filesystem::path& checkpoint, Device device, DType compute);
 
 /// Writes `options.to`, a new folder: config.json, model.safetensors, and what `from` has of
-/// tokenizer files, byte by byte. In format state-spaces the names and config.json are those of
-/// state-spaces/mamba. Returns a line on what was written.
+/// tokenizer files, byte by byte. Names and config.json are those of the format. Returns a line on
+/// what was written.
 std::string convert(const ConvertOptions& options);
 
 /// The logits of every position of given rows of token ids, as a safetensors file: tensor `logits.N`
