@@ -5,6 +5,7 @@
 #include "models/hyena.h"
 #include "models/mamba.h"
 #include "models/pythia.h"
+#include "models/rwkv.h"
 #include "ops/linear.h"
 
 namespace farsight {
@@ -79,13 +80,21 @@ Model make_hyena(const HyenaConfig& config, Device device, DType compute) {
                                          hyena_flops(config));
 }
 
+Model make_rwkv(const RwkvConfig& config, Device device, DType compute) {
+  return model_around<Rwkv, RwkvState>("rwkv", std::make_shared<Rwkv>(config, device, compute),
+                                       rwkv_flops(config));
+}
+
 Model make_model(const Json& config, Device device, DType compute) {
   const Json& type = config.at("model_type");
   const std::string name = type.as_string();
   if (name == "mamba") return make_mamba(MambaConfig::from_json(config), device, compute);
   if (name == "hyena") return make_hyena(HyenaConfig::from_json(config), device, compute);
   if (name == "gpt_neox") return make_pythia(PythiaConfig::from_json(config), device, compute);
-  type.refuse("expected a known model_type: mamba, gpt_neox, hyena");
+  if (name == "rwkv" || name == "rwkv_mlp") {
+    return make_rwkv(RwkvConfig::from_json(config), device, compute);
+  }
+  type.refuse("expected a known model_type: mamba, gpt_neox, hyena, rwkv, rwkv_mlp");
 }
 
 ForwardFlops mamba_flops(const MambaConfig& c) {
@@ -115,6 +124,14 @@ ForwardFlops hyena_flops(const HyenaConfig& c) {
   const double layers = static_cast<double>(c.n_layer);
   return {.body = layers * 2 * (4 * d * d + 3 * d * static_cast<double>(c.d_conv) + 2 * d * ff),
           .context = layers * 2 * d,  // of the long convolution as its formula has it
+          .head = 2 * d * static_cast<double>(c.vocab_size)};
+}
+
+ForwardFlops rwkv_flops(const RwkvConfig& c) {
+  const double d = static_cast<double>(c.d_model), ff = static_cast<double>(c.d_ff);
+  const double layers = static_cast<double>(c.n_layer);
+  const double channel = c.published() ? 2 * d * ff + d * d : 2 * d * ff;
+  return {.body = layers * (2 * (4 * d * d + channel) + 12 * d),  // 12: the sums of wkv
           .head = 2 * d * static_cast<double>(c.vocab_size)};
 }
 

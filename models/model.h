@@ -49,9 +49,11 @@ Tensor logits_at(const Model& model, const Tensor& tokens, const Tensor& rows);
 struct MambaConfig;
 struct PythiaConfig;
 struct HyenaConfig;
+struct RwkvConfig;
 Model make_mamba(const MambaConfig& config, Device device, DType compute);
 Model make_pythia(const PythiaConfig& config, Device device, DType compute);
 Model make_hyena(const HyenaConfig& config, Device device, DType compute);
+Model make_rwkv(const RwkvConfig& config, Device device, DType compute);
 
 /// The model that a Hugging Face config.json describes. Throws Error(corrupt) for a model_type that
 /// is not known here, listing those that are.
@@ -60,5 +62,6 @@ Model make_model(const Json& config, Device device, DType compute);
 ForwardFlops mamba_flops(const MambaConfig& config);
 ForwardFlops pythia_flops(const PythiaConfig& config);
 ForwardFlops hyena_flops(const HyenaConfig& config);
+ForwardFlops rwkv_flops(const RwkvConfig& config);
 
 }  // namespace farsight

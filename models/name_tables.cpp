@@ -96,6 +96,31 @@ constexpr NameRule kRwkv[] = {
     same("rwkv.ln_out.bias"),
     same("head.weight"),
 };
+// The time mixer of zoology in its language model: what the paper trains as RWKV.
+constexpr NameRule kZoologyRwkv[] = {
+    same("backbone.embeddings.word_embeddings.weight"),
+    same("backbone.embeddings.position_embeddings.weight"),
+    same("backbone.layers.#.sequence_mixer.time_decay"),
+    same("backbone.layers.#.sequence_mixer.time_first"),
+    same("backbone.layers.#.sequence_mixer.time_mix_k"),
+    same("backbone.layers.#.sequence_mixer.time_mix_v"),
+    same("backbone.layers.#.sequence_mixer.time_mix_r"),
+    same("backbone.layers.#.sequence_mixer.key.weight"),
+    same("backbone.layers.#.sequence_mixer.value.weight"),
+    same("backbone.layers.#.sequence_mixer.receptance.weight"),
+    same("backbone.layers.#.sequence_mixer.output.weight"),
+    same("backbone.layers.#.state_mixer.fc1.weight"),
+    same("backbone.layers.#.state_mixer.fc1.bias"),
+    same("backbone.layers.#.state_mixer.fc2.weight"),
+    same("backbone.layers.#.state_mixer.fc2.bias"),
+    same("backbone.layers.#.norm1.weight"),
+    same("backbone.layers.#.norm1.bias"),
+    same("backbone.layers.#.norm2.weight"),
+    same("backbone.layers.#.norm2.bias"),
+    same("backbone.ln_f.weight"),
+    same("backbone.ln_f.bias"),
+    {"lm_head.weight", "backbone.embeddings.word_embeddings.weight", tied},
+};
 constexpr NameRule kBlinkRwkv[] = {
     {"emb.weight", "rwkv.embeddings.weight"},
     {"blocks.#.ln0.weight", "rwkv.blocks.#.pre_ln.weight"},

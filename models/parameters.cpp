@@ -32,7 +32,8 @@ double time_feature(std::int64_t row, std::int64_t rows, std::int64_t column,
 }
 
 /// The element's value; `r` are its four random words.
-double draw(const Distribution& start, const Random4& r, std::int64_t column) {
+double draw(const Distribution& start, const Random4& r, std::int64_t column,
+            std::int64_t columns) {
   const double u = uniform_double(r.v[0], r.v[1]);
   switch (start.kind) {
     case Distribution::Kind::constant:
@@ -49,8 +50,17 @@ double draw(const Distribution& start, const Random4& r, std::int64_t column) {
       const double time = std::max(std::exp(low + u * (high - low)), 1e-4);
       return time + std::log(-std::expm1(-time));
     }
+    case Distribution::Kind::decay_of_channel: {
+      const double last = static_cast<double>(std::max<std::int64_t>(columns - 1, 1));
+      return -5 + 8 * std::pow(static_cast<double>(column) / last, start.a);
+    }
+    case Distribution::Kind::zigzag:
+      return start.a + 0.5 * static_cast<double>((column + 1) % 3 - 1);
+    case Distribution::Kind::power_of_channel:
+      return std::pow(static_cast<double>(column) / static_cast<double>(columns), start.a) +
+             start.b;
     case Distribution::Kind::time_features:
-      break;  // nothing random about it
+      break;  // which depends on the row as well
   }
   return 0;
 }
@@ -81,7 +91,7 @@ void fill(const Tensor& out, const Distribution& start, std::uint64_t seed,
         const Random4 r = philox4x32(key, 0, static_cast<std::uint64_t>(i));
         const double value = start.kind == Distribution::Kind::time_features
                                  ? time_feature(i / columns, rows, i % columns, columns)
-                                 : draw(start, r, i % columns);
+                                 : draw(start, r, i % columns, columns);
         to[i] = T(static_cast<accumulator_t<T>>(value));
       }
     });

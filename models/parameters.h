@@ -36,7 +36,11 @@ struct Distribution {
     uniform,                ///< in (-a, a)
     log_of_state,           ///< log(n + 1) for column n: A_log of the S4D-real initialisation
     inverse_softplus_time,  ///< softplus^-1(t), t = exp(U(log a, log b)) but at least 1e-4: dt bias
-    time_features  ///< of [1, L, 2 n + 1]: in row t, t / (L - 1), then n cosines and n sines of -t
+    time_features,  ///< of [1, L, 2 n + 1]: in row t, t / (L - 1), then n cosines and n sines of -t
+    // RWKV-4, column h of D (models.md 5.1):
+    decay_of_channel,  ///< -5 + 8 (h / (D - 1))^a
+    zigzag,            ///< a, a + 1/2, a - 1/2 in turns
+    power_of_channel   ///< (h / D)^a + b
   };
   Kind kind = Kind::constant;
   double a = 0, b = 0;
@@ -45,6 +49,11 @@ struct Distribution {
   static Distribution normal(double deviation) { return {Kind::normal, deviation, 0}; }
   static Distribution uniform(double limit) { return {Kind::uniform, limit, 0}; }
   static Distribution time_features() { return {Kind::time_features, 0, 0}; }
+  static Distribution decay_of_channel(double power) { return {Kind::decay_of_channel, power, 0}; }
+  static Distribution zigzag(double middle) { return {Kind::zigzag, middle, 0}; }
+  static Distribution power_of_channel(double power, double offset) {
+    return {Kind::power_of_channel, power, offset};
+  }
 };
 
 /// A matrix is an operand of matrix products, which are done in the compute type; anything else is

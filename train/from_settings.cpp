@@ -6,6 +6,7 @@
 #include "models/hyena.h"
 #include "models/mamba.h"
 #include "models/pythia.h"
+#include "models/rwkv.h"
 #include "train/presets.h"
 #include "train/task.h"
 
@@ -44,13 +45,18 @@ PythiaConfig pythia_config(const ModelSettings& m) {
           .norm_eps = m.norm_eps};
 }
 
-HyenaConfig hyena_config(const Settings& settings) {
-  const ModelSettings& m = settings.model;
+/// `what` of the model ends there.
+void require_lengths(const Settings& settings, std::string_view what) {
   const Integers& lengths = settings.data.lengths;
   const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end());
-  require(longest <= m.l_max, ExitCode::usage,
-          "data.lengths: {} tokens are more than model.l_max = {}, where the filter of {} ends",
-          longest, m.l_max, settings.run.model);
+  require(longest <= settings.model.l_max, ExitCode::usage,
+          "data.lengths: {} tokens are more than model.l_max = {}, where {} of {} end{}", longest,
+          settings.model.l_max, what, settings.run.model, what.ends_with('s') ? "" : "s");
+}
+
+HyenaConfig hyena_config(const Settings& settings) {
+  const ModelSettings& m = settings.model;
+  require_lengths(settings, "the filter");
   return {.form = settings.run.model == "hyena-safari" ? HyenaForm::safari : HyenaForm::authors,
           .vocab_size = m.vocab_size,
           .d_model = m.d_model,
@@ -59,6 +65,22 @@ HyenaConfig hyena_config(const Settings& settings) {
           .d_conv = m.d_conv,
           .l_max = m.l_max,
           .embed_dropout = m.embed_dropout,
+          .norm_eps = m.norm_eps};
+}
+
+RwkvConfig rwkv_config(const Settings& settings) {
+  const ModelSettings& m = settings.model;
+  const bool authors = settings.run.model == "rwkv";
+  if (authors) require_lengths(settings, "the learned positions");
+  return {.form = authors ? RwkvForm::authors : RwkvForm::published,
+          .vocab_size = m.vocab_size,
+          .d_model = m.d_model,
+          .n_layer = m.n_layer,
+          .d_ff = m.d_ff > 0 ? m.d_ff
+                  : authors  ? 2 * m.d_model
+                             : 4 * m.d_model,
+          .l_max = m.l_max,
+          .embed_dropout = authors ? m.embed_dropout : 0,
           .norm_eps = m.norm_eps};
 }
 
@@ -82,6 +104,7 @@ Model model_of(const Settings& settings, Device device) {
     const DType compute = settings.run.dtype;
     if (family == "pythia") return make_pythia(pythia_config(settings.model), device, compute);
     if (family == "hyena") return make_hyena(hyena_config(settings), device, compute);
+    if (family == "rwkv") return make_rwkv(rwkv_config(settings), device, compute);
     check(family == "mamba", "model_of: no family is called '{}'", family);
     return make_mamba(mamba_config(settings.model), device, compute);
   };

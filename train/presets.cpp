@@ -38,6 +38,13 @@ constexpr NamedChoice kModels[] = {
      "Pythia, a transformer with rotary positions; 133,971,456 parameters with preset full"},
     {"hyena", "Hyena, implicit long convolutions; 153,969,984 parameters with preset full"},
     {"hyena-safari", "Hyena as its authors published it; 153,700,416 parameters"},
+    {"rwkv",
+     "RWKV-4's time mixing with a plain MLP, as the paper trains it; 153,323,520 parameters with "
+     "preset full"},
+    {"rwkv-169m",
+     "RWKV-4 as its authors published it, with channel mixing; 169,342,464 parameters"},
+    {"rwkv-266m", "RWKV-4 at the sizes that the paper gives; 266,684,416 parameters"},
+    {"rwkv-430m", "RWKV-4 as published, twice as many layers; 430,397,440 parameters"},
     {"pythia-160m", "Pythia with half as many layers again, as published; 162,322,944 parameters"},
 };
 

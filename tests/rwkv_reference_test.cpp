@@ -1,0 +1,66 @@
+// RWKV beside the numbers that transformers (published form) and PyTorch (the authors' form) computed
+// (tests/reference/make_rwkv.py), and its folders.
+#include <doctest/doctest.h>
+
+#include <cstring>
+
+#include "core/safetensors.h"
+#include "models/rwkv.h"
+#include "tests/reference_model.h"
+#include "tests/temporary_folder.h"
+#include "train/exchange.h"
+
+namespace farsight {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool same_parameters(const Model& a, const Model& b) {
+  const Tensor &x = a.parameters->values(), &y = b.parameters->values();
+  return x.bytes() == y.bytes() &&
+         std::memcmp(x.ptr(), y.ptr(), static_cast<std::size_t>(x.bytes())) == 0;
+}
+
+TEST_CASE("rwkv: logits, loss and every gradient equal those of transformers") {
+  check_against_reference("rwkv", 42);
+}
+
+TEST_CASE("rwkv: logits, loss and every gradient of the authors' form equal those of PyTorch") {
+  check_against_reference("rwkv-mlp", 38);
+}
+
+TEST_CASE("rwkv: ten AdamW steps go where those in double go in PyTorch") {
+  check_ten_steps("rwkv", 1e-2);
+  check_ten_steps("rwkv-mlp", 3e-2);
+}
+
+TEST_CASE("rwkv: a .pth with BlinkDL's names is the same model") {
+  const TemporaryFolder folder;
+  fs::create_directories(folder / "m");
+  fs::copy(kReference / "rwkv.pth", folder / "m");
+  fs::copy(kReference / "rwkv/config.json", folder / "m");
+  const Model current = model_from(kReference / "rwkv", Device::cpu, DType::f32);
+  CHECK(same_parameters(model_from(folder / "m/rwkv.pth", Device::cpu, DType::f32), current));
+}
+
+TEST_CASE("rwkv: both forms are written as they were read, and not as each other") {
+  const TemporaryFolder folder;
+  for (const std::string family : {"rwkv", "rwkv-mlp"}) {
+    const Model before = model_from(kReference / family, Device::cpu, DType::f32);
+    const fs::path to = folder / family;
+    convert({.from = kReference / family, .to = to, .format = "hf", .dtype = "f32"});
+    CHECK(same_parameters(model_from(to, Device::cpu, DType::f32), before));
+    const SafetensorsFile written(to / "model.safetensors");
+    CHECK(written.tensors().size() == before.parameters->entries().size());
+  }
+  fs::copy(kReference / "rwkv/config.json", folder / "rwkv-mlp",
+           fs::copy_options::overwrite_existing);
+  ExitCode code = ExitCode::ok;
+  const std::string message =
+      error_of([&] { model_from(folder / "rwkv-mlp", Device::cpu, DType::f32); }, &code);
+  CHECK(code == ExitCode::data);
+  CHECK(message.find("missing") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace farsight
