@@ -236,10 +236,16 @@ constexpr NameRule kZoologyHyena[] = {
 };
 
 constexpr NameFamily kFamilies[] = {
-    {"hf", "mamba", kMamba},         {"hf", "gpt_neox", kGptNeox},
-    {"hf", "rwkv", kRwkv},           {"state-spaces", "mamba", kStateSpaces},
-    {"blinkdl", "rwkv", kBlinkRwkv}, {"hf", "hyena", kSafari},
-    {"safari", "hyena", kSafari},    {"zoology", "hyena", kZoologyHyena},
+    {"hf", "mamba", kMamba},
+    {"hf", "gpt_neox", kGptNeox},
+    {"hf", "rwkv", kRwkv},
+    {"state-spaces", "mamba", kStateSpaces},
+    {"blinkdl", "rwkv", kBlinkRwkv},
+    {"hf", "rwkv_mlp", kZoologyRwkv},
+    {"hf", "hyena", kSafari},
+    {"safari", "hyena", kSafari},
+    {"zoology", "hyena", kZoologyHyena},
+    {"zoology", "rwkv_mlp", kZoologyRwkv},
 };
 
 /// The digits that '#' stands for in `name`; empty text without a '#'; nothing when it is another
