@@ -78,6 +78,9 @@ void add_convolutions(Lines& lines) {
   add("causal_conv1d, no activation", 256, kHyena, 256);
   add("causal_conv1d, no activation", 2048, kHyena, 512);
   add("causal_conv1d, no activation", 2048, kHyena, 2048);
+  for (const std::int64_t T : {256, 1024, 2048}) {
+    lines.add("long_conv", {kTokens / T, T, kHyena, T}, long_conv_work(kTokens, T, kHyena));
+  }
 }
 
 /// Ids drawn uniformly, where the table of the tests repeats few of them.

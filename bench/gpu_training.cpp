@@ -23,6 +23,7 @@ constexpr std::int64_t kLeastMicroTokens = 4096;
 constexpr std::int64_t kTaskVocabulary = 20096;
 constexpr std::int64_t kFullVocabulary = 50280;
 constexpr std::int64_t kPythiaVocabulary = 50304;
+constexpr std::int64_t kSafariVocabulary = 50264;
 
 constexpr TrainingSetting kRecall[] = {
     {"mqar64", 1024, 64}, {"mqar256", 256, 256}, {"mqar512", 128, 512}};
@@ -139,6 +140,9 @@ std::vector<GpuTrainingLine> gpu_training_lines() {
   lines.push_back({"pythia", kRecall[1], kTaskVocabulary, false});
   lines.push_back({"pythia", kRecall[1], kTaskVocabulary, true});
   lines.push_back({"pythia", kText, kPythiaVocabulary, true});
+  lines.push_back({"hyena", kRecall[1], kTaskVocabulary, false});
+  lines.push_back({"hyena", kRecall[1], kTaskVocabulary, true});
+  lines.push_back({"hyena-safari", kText, kSafariVocabulary, true});  // 2048 tokens are its l_max
   // Last, because the memory of their graphs is not given back.
   for (const char* model : {"mamba", "mamba-gs", "mamba-4x"}) {
     lines.push_back({model, kSmall, kTaskVocabulary, false});

@@ -49,6 +49,14 @@ Works conv_work(std::int64_t rows, std::int64_t T, std::int64_t D, std::int64_t 
           .backward = {.bytes = 3 * activation, .flops = 2 * products}};  // x, dy, dx
 }
 
+Works long_conv_work(std::int64_t rows, std::int64_t T, std::int64_t D) {
+  const double activation = 2 * of(rows) * of(D), kernel = 4 * of(T) * of(D);
+  const double products = of(rows) * of(D) * (of(T) + 1);
+  // v, pre, post, y; then these without y, dy and three gradients
+  return {.forward = {.bytes = 4 * activation + kernel, .flops = products},
+          .backward = {.bytes = 7 * activation + 2 * kernel, .flops = 2 * products}};
+}
+
 Works attention_work(std::int64_t rows, std::int64_t T, std::int64_t heads) {
   constexpr double kHead = 64;
   const double activation = 2 * of(rows) * of(heads) * kHead;

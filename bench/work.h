@@ -43,6 +43,8 @@ struct Works {
 Works scan_work(std::int64_t rows, std::int64_t D, std::int64_t N, bool gate);
 /// Sequences of T tokens: what taps would read before the first one is nothing to do.
 Works conv_work(std::int64_t rows, std::int64_t T, std::int64_t D, std::int64_t K);
+/// Sequences of T tokens, kernels as long, both gates; products as the formula has them.
+Works long_conv_work(std::int64_t rows, std::int64_t T, std::int64_t D);
 /// Causal, sequences of T tokens, `heads` heads of 64 dims.
 Works attention_work(std::int64_t rows, std::int64_t T, std::int64_t heads);
 /// Two addends and two affine outputs.
