@@ -118,6 +118,17 @@ void add_transformer(Lines& lines) {
   lines.add("gelu", {256, kTokens / 256, 4 * kModel}, gelu_work(kTokens, 4 * kModel));
 }
 
+void add_rwkv(Lines& lines) {
+  constexpr std::int64_t kWidth = 1024;
+  for (const std::int64_t T : {256, 2048}) {
+    lines.add("wkv", {kTokens / T, T, kWidth}, wkv_work(kTokens, kWidth, false));
+    lines.add("wkv, gate", {kTokens / T, T, kWidth}, wkv_work(kTokens, kWidth, true));
+  }
+  lines.add("token_shift, 3 mixes", {256, kTokens / 256, kWidth},
+            token_shift_work(kTokens, kWidth, 3));
+  lines.add("squared_relu", {256, kTokens / 256, 4 * kWidth}, gelu_work(kTokens, 4 * kWidth));
+}
+
 /// Forward with the whole backward; then the two products of the backward by themselves.
 void add_linears(Lines& lines) {
   struct Projection {
@@ -174,6 +185,7 @@ std::vector<GpuLine> gpu_lines() {
   add_convolutions(lines);
   add_row_operations(lines);
   add_transformer(lines);
+  add_rwkv(lines);
   add_linears(lines);
   add_heads(lines);
   add_optimizer(lines);

@@ -143,6 +143,10 @@ std::vector<GpuTrainingLine> gpu_training_lines() {
   lines.push_back({"hyena", kRecall[1], kTaskVocabulary, false});
   lines.push_back({"hyena", kRecall[1], kTaskVocabulary, true});
   lines.push_back({"hyena-safari", kText, kSafariVocabulary, true});  // 2048 tokens are its l_max
+  lines.push_back({"rwkv", kRecall[1], kTaskVocabulary, false});
+  lines.push_back({"rwkv-266m", kRecall[1], kTaskVocabulary, false});
+  lines.push_back({"rwkv-266m", kRecall[1], kTaskVocabulary, true});
+  lines.push_back({"rwkv-266m", kText, kPythiaVocabulary, true});
   // Last, because the memory of their graphs is not given back.
   for (const char* model : {"mamba", "mamba-gs", "mamba-4x"}) {
     lines.push_back({model, kSmall, kTaskVocabulary, false});

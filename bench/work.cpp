@@ -57,6 +57,26 @@ Works long_conv_work(std::int64_t rows, std::int64_t T, std::int64_t D) {
           .backward = {.bytes = 7 * activation + 2 * kernel, .flops = 2 * products}};
 }
 
+Works wkv_work(std::int64_t rows, std::int64_t D, bool gate) {
+  const double activation = 2 * of(rows) * of(D), elements = of(rows) * of(D);
+  // k, v, y; k, v, dy, dk, dv. Forward: of each of two pairs of exponents one power, and a quotient;
+  // backward: the same, again with the adjoints, and what they are weighed with.
+  Works w{.forward = {.bytes = 3 * activation, .exps = 3 * elements},
+          .backward = {.bytes = 5 * activation, .exps = 6 * elements}};
+  if (gate) {
+    w.forward.bytes += activation;
+    w.backward.bytes += 2 * activation;
+  }
+  return w;
+}
+
+Works token_shift_work(std::int64_t rows, std::int64_t D, std::int64_t mixes) {
+  const double activation = 2 * of(rows) * of(D);
+  // x, y_i; x, dy_i, dx
+  return {.forward = {.bytes = (1 + of(mixes)) * activation},
+          .backward = {.bytes = (2 + of(mixes)) * activation}};
+}
+
 Works attention_work(std::int64_t rows, std::int64_t T, std::int64_t heads) {
   constexpr double kHead = 64;
   const double activation = 2 * of(rows) * of(heads) * kHead;
