@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/philox.h"
 #include "models/history.h"
 #include "ops/causal_conv1d.h"
 #include "ops/embedding.h"
@@ -14,19 +15,14 @@
 #include "ops/selective_scan.h"
 
 namespace farsight {
-namespace {
-
-/// Uniform with the fan-in rule of PyTorch's Linear and Conv1d: limit 1 / sqrt(fan_in).
-Distribution by_fan_in(std::int64_t fan_in) {
-  return Distribution::uniform(1 / std::sqrt(static_cast<double>(fan_in)));
-}
-
-}  // namespace
 
 bool MambaConfig::has_gate(std::int64_t layer) const {
-  return gate_kernel > 0 &&
-         (gate_layers.empty() ||
-          std::find(gate_layers.begin(), gate_layers.end(), layer) != gate_layers.end());
+  return has_gate() && (gate_layers.empty() || std::find(gate_layers.begin(), gate_layers.end(),
+                                                         layer) != gate_layers.end());
+}
+
+GateSizes MambaConfig::gate_sizes() const {
+  return {.kind = gate, .inner = d_inner(), .dt_rank = dt_rank, .taps = gate_kernel, .init = init};
 }
 
 void MambaConfig::validate() const {
@@ -42,6 +38,10 @@ void MambaConfig::validate() const {
   positive("dt_rank", dt_rank);
   require(gate_kernel >= 0, ExitCode::data, "mamba: gate_kernel must not be negative, got {}",
           gate_kernel);
+  require(gate == GateKind::longconv || has_gate(), ExitCode::data,
+          "mamba: gate {} needs a gate_kernel of at least 1", name_of(gate));
+  require(gate != GateKind::attn || d_inner() % 2 == 0, ExitCode::data,
+          "mamba: gate attn turns pairs of its {} dims: expected an even number", d_inner());
   for (std::int64_t layer : gate_layers) {
     require(layer >= 0 && layer < n_layer, ExitCode::data,
             "mamba: gate_layers must be from 0 to {}, got {}", n_layer - 1, layer);
@@ -65,7 +65,10 @@ Json MambaConfig::to_json() const {
                             {"use_conv_bias", true},
                             {"residual_in_fp32", true},
                             {"tie_word_embeddings", true}});
-  if (gate_kernel > 0) {
+  if (has_gate()) {
+    if (gate != GateKind::longconv) {
+      json["gate"] = name_of(gate);
+    }
     json["gate_kernel"] = gate_kernel;
     json["gate_layers"] = Json::array_of(gate_layers);
   }
@@ -86,6 +89,13 @@ MambaConfig MambaConfig::from_json(const Json& json) {
   c.expand = json.at("expand").as_int(1, 16);
   c.dt_rank = json.at("time_step_rank").as_int(1, kWidest);
   c.norm_eps = json.at("layer_norm_epsilon").as_double();
+  if (const Json* gate = json.find("gate")) {
+    const auto at = std::ranges::find(kGateKindNames, gate->as_string());
+    if (at == kGateKindNames.end()) {
+      gate->refuse(fmt::format("gate: expected one of {}", fmt::join(kGateKindNames, ", ")));
+    }
+    c.gate = static_cast<GateKind>(at - kGateKindNames.begin());
+  }
   if (const Json* kernel = json.find("gate_kernel")) c.gate_kernel = kernel->as_int(0, kWidest);
   if (const Json* layers = json.find("gate_layers")) {
     for (const Json& layer : layers->elements()) {
@@ -116,10 +126,7 @@ Mamba::Layer Mamba::make_layer(std::int64_t index) const {
   layer.D = {{I}, Distribution::constant(1)};
   layer.out_proj = {{c.d_model, I}, by_fan_in(I), Role::matrix};
   if (standard) layer.out_proj.start.a /= std::sqrt(static_cast<double>(c.n_layer));
-  if (c.has_gate(index)) {
-    layer.gate_weight = {{I, 1, c.gate_kernel}, by_fan_in(c.gate_kernel)};
-    layer.gate_bias = {{I}, by_fan_in(c.gate_kernel)};
-  }
+  if (c.has_gate(index)) layer.gate.emplace(c.gate_sizes());
   return layer;
 }
 
@@ -152,10 +159,7 @@ void Mamba::visit(const ParameterVisitor& f) {
     f(prefix + "mixer.A_log", layer.A_log);
     f(prefix + "mixer.D", layer.D);
     f(prefix + "mixer.out_proj.weight", layer.out_proj);
-    if (layer.gate_weight) {
-      f(prefix + "mixer.module.module.weight", *layer.gate_weight);
-      f(prefix + "mixer.module.module.bias", *layer.gate_bias);
-    }
+    if (layer.gate) layer.gate->visit(prefix + "mixer.module.", f);
   }
   f("backbone.norm_f.weight", final_norm_);
 }
@@ -167,29 +171,25 @@ MambaState Mamba::empty_state(std::int64_t batch) const {
     state[i].conv = Tensor::zeros({batch, config_.d_conv - 1, I}, compute_, device_, "state");
     state[i].state =
         Tensor::zeros({batch, I, config_.d_state}, accumulator_of(compute_), device_, "state");
-    if (layers_[i].gate_weight) {
-      state[i].gate =
-          Tensor::zeros({batch, config_.gate_kernel - 1, I}, compute_, device_, "state");
-    }
+    if (layers_[i].gate) state[i].gate = layers_[i].gate->empty_state(batch, compute_, device_);
   }
   return state;
 }
 
-Tensor Mamba::mix(Layer& layer, const Tensor& x, const Tensor* position,
-                  MambaLayerState* state) const {
+Tensor Mamba::mix(Layer& layer, const Tensor& x, MambaLayerState* state,
+                  const GatePlace& place) const {
   const std::int64_t I = config_.d_inner(), N = config_.d_state;
   const std::vector<Tensor> xz = split(linear(x, layer.in_proj.operand), {I, I});
   const Tensor &x_in = xz[0], &z = xz[1];
-  const Tensor u = causal_conv1d(x_in, layer.conv_weight.master, layer.conv_bias.master,
-                                 {.history = state ? &state->conv : nullptr, .position = position});
+  const Tensor* position = place.position;
+  Tensor u = causal_conv1d(x_in, layer.conv_weight.master, layer.conv_bias.master,
+                           {.history = state ? &state->conv : nullptr, .position = position});
+  if (layer.gate) u = layer.gate->input(x_in, u, place);
   const std::vector<Tensor> selection =
       split(linear(u, layer.x_proj.operand), {config_.dt_rank, N, N});
-  const Tensor delta = linear(selection[0], layer.dt_proj.operand);
+  Tensor delta = linear(selection[0], layer.dt_proj.operand);
   Tensor gate;
-  if (layer.gate_weight) {
-    gate = causal_conv1d(x_in, layer.gate_weight->master, layer.gate_bias->master,
-                         {.history = state ? &state->gate : nullptr, .position = position});
-  }
+  if (layer.gate) delta = layer.gate->step(x_in, delta, place, &gate);
   const ScanInputs in{.u = u,
                       .delta = delta,
                       .A_log = layer.A_log.master,
@@ -205,14 +205,13 @@ Tensor Mamba::mix(Layer& layer, const Tensor& x, const Tensor* position,
   const Tensor y = selective_scan(in, state ? &last : nullptr);
   if (state != nullptr) {
     state->conv = advance_history(state->conv, x_in);
-    if (gate) state->gate = advance_history(state->gate, x_in);
     state->state = last;
   }
   return linear(y, layer.out_proj.operand);
 }
 
 Tensor Mamba::features(const Tensor& tokens, const Tensor& rows, const Tensor* position,
-                       MambaState* state) {
+                       MambaState* state, const Tensor* pass) {
   check(tokens.shape().n == 2, "mamba: tokens must be [B, T], got {}", tokens.shape());
   check(state == nullptr || state->size() == layers_.size(),
         "mamba: the state has {} layers, the model {}", state ? state->size() : 0, layers_.size());
@@ -224,7 +223,13 @@ Tensor Mamba::features(const Tensor& tokens, const Tensor& rows, const Tensor* p
     const Tensor x =
         i == 0 ? rms_norm(residual, layer.norm.master, config_.norm_eps, compute_)
                : add_rms_norm(residual, mixed, layer.norm.master, config_.norm_eps, &residual);
-    mixed = mix(layer, x, position, state ? &(*state)[i] : nullptr);
+    MambaLayerState* layer_state = state ? &(*state)[i] : nullptr;
+    const std::string stream = fmt::format("dropout/backbone.layers.{}.mixer.module", i);
+    mixed = mix(layer, x, layer_state,
+                {.position = position,
+                 .pass = pass,
+                 .stream = hash_name(stream.c_str()),
+                 .state = layer_state ? &layer_state->gate : nullptr});
   }
   // Only the asked rows go through the last norm: the others have no use for it.
   const Tensor last_residual = gather_rows(residual, rows), last_mixed = gather_rows(mixed, rows);

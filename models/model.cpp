@@ -105,7 +105,10 @@ ForwardFlops mamba_flops(const MambaConfig& c) {
   ForwardFlops flops;
   for (std::int64_t layer = 0; layer < c.n_layer; layer++) {
     flops.body += products + 7 * I * N;
-    if (c.has_gate(layer)) flops.body += 2 * I * static_cast<double>(c.gate_kernel);
+    if (!c.has_gate(layer)) continue;
+    const GateFlops gate = gate_flops(c.gate_sizes());
+    flops.body += gate.body;
+    flops.context += gate.context;
   }
   flops.head = 2 * d * static_cast<double>(c.vocab_size);
   return flops;

@@ -30,6 +30,7 @@ MambaConfig mamba_config(const ModelSettings& m) {
           .expand = m.expand,
           .dt_rank = m.dt_rank == 0 ? (m.d_model + 15) / 16 : m.dt_rank,
           .norm_eps = m.norm_eps,
+          .gate = m.gate,
           .gate_kernel = m.gate_kernel,
           .gate_layers = m.gate_layers,
           .init = m.init};

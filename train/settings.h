@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "core/dtype.h"
+#include "models/gate_kind.h"
 #include "models/parameters.h"
 
 namespace farsight {
@@ -63,6 +64,7 @@ struct ModelSettings {
   double rotary_pct = 0.25;
   std::int64_t l_max = 1024;
   double embed_dropout = 0.1;
+  GateKind gate = GateKind::longconv;
   std::int64_t gate_kernel = 0;
   Integers gate_layers;
   double norm_eps = 1e-5;
@@ -206,6 +208,10 @@ FARSIGHT_NAMES(Packing, "auto", "on", "off")
 FARSIGHT_NAMES(GraphUse, "auto", "on", "off")
 FARSIGHT_NAMES(BestBy, "pair-accuracy", "loss", "last")
 #undef FARSIGHT_NAMES
+template <>
+struct NamesOf<GateKind> {
+  static constexpr auto list = kGateKindNames;
+};
 template <>
 struct NamesOf<DType> {  // i32 is not something to compute in
   static constexpr auto list = std::to_array<std::string_view>({"f64", "f32", "bf16"});

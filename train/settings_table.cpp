@@ -132,9 +132,12 @@ std::vector<Setting> make_table() {
       within(0, 0.999999,
              model<&M::embed_dropout>("model.embed_dropout", "",
                                       "share of the embeddings dropped in training (hyena, rwkv)")),
+      model<&M::gate>("model.gate", "gate",
+                      "Mamba's module that sees far: longconv is global selection, the others what "
+                      "its authors tried; all but attn need model.gate_kernel"),
       within(0, 65536,
              model<&M::gate_kernel>("model.gate_kernel", "",
-                                    "taps K of the global-selection gate, 0 = no gate")),
+                                    "taps K of the gate's convolution, 0 = no gate (but attn)")),
       within(0, 1023,
              model<&M::gate_layers>("model.gate_layers", "",
                                     "blocks that have the gate, counted from 0; empty = "

@@ -17,8 +17,12 @@ std::vector<int> as_ints(const Integers& list) {
 }
 
 void check_gate(const ModelSettings& model, std::string_view family) {
-  require(family == "mamba" || model.gate_kernel == 0, ExitCode::usage,
-          "model.gate_kernel is a setting of Mamba, and this model is {}", family);
+  const bool gated = model.gate_kernel > 0 || !has_taps(model.gate);
+  require(family == "mamba" || !gated, ExitCode::usage,
+          "model.gate and model.gate_kernel are settings of Mamba, and this model is {}", family);
+  require(gated || model.gate == GateKind::longconv, ExitCode::usage,
+          "model.gate = {} needs model.gate_kernel; use --model mamba-gs, or set it too",
+          name_of(model.gate));
   std::int64_t before = -1;
   for (const std::int64_t layer : model.gate_layers) {
     require(layer < model.n_layer, ExitCode::usage,
@@ -28,7 +32,7 @@ void check_gate(const ModelSettings& model, std::string_view family) {
             "model.gate_layers must be in ascending order, got {} after {}", layer, before);
     before = layer;
   }
-  require(model.gate_layers.empty() || model.gate_kernel > 0, ExitCode::usage,
+  require(model.gate_layers.empty() || gated, ExitCode::usage,
           "model.gate_layers names blocks, but model.gate_kernel = 0 means that there is no gate; "
           "use --model mamba-gs, or set model.gate_kernel too");
 }

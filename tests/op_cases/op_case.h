@@ -62,6 +62,7 @@ std::vector<OpCase> dropout_cases();
 std::vector<OpCase> rotate_pairs_cases();
 std::vector<OpCase> wide_attention_cases();
 std::vector<OpCase> shrunk_taps_cases();
+std::vector<OpCase> join_columns_cases();
 std::vector<OpCase> wkv_cases();
 std::vector<OpCase> token_shift_cases();
 
