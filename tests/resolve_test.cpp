@@ -87,9 +87,9 @@ TEST_CASE("resolve: a family changes a preset, and its name can be replaced like
   CHECK(with("pythia-160m", "full").settings.model.n_layer == 12);
   CHECK(with("pythia-160m", "pocket").settings.model.n_layer == 3);
   for (const std::string_view preset : {"pocket", "tiny", "full"}) {
-    for (const std::string_view from : {"mamba-gs", "pythia", "pythia-160m"}) {
+    for (const std::string_view from : {"mamba-gs", "pythia", "pythia-160m", "rwkv-430m"}) {
       const Assignments file = read_toml(write_toml(with(from, preset).settings), "first.toml");
-      for (const std::string_view to : {"mamba", "mamba-2x", "pythia"}) {
+      for (const std::string_view to : {"mamba", "mamba-2x", "pythia", "rwkv"}) {
         CHECK(equal(resolve(file, {assign("run.model", to)}).settings, with(to, preset).settings));
         CHECK(equal(resolve(file, {assign("run.model", to), assign("run.preset", "tiny")}).settings,
                     with(to, "tiny").settings));
