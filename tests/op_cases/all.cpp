@@ -7,11 +7,26 @@ namespace farsight {
 
 std::vector<OpCase> op_cases() {
   std::vector<OpCase> all;
-  for (auto* cases :
-       {linear_cases, embedding_cases, rms_norm_cases, causal_conv1d_cases, selective_scan_cases,
-        gather_rows_cases, elementwise_cases, linear_cross_entropy_cases, layer_norm_cases,
-        gelu_cases, attention_cases, dropout_cases, rotate_pairs_cases, wide_attention_cases,
-        shrunk_taps_cases, join_columns_cases, wkv_cases, token_shift_cases, long_conv_cases, implicit_filter_cases}) {
+  for (auto* cases : {linear_cases,
+                      embedding_cases,
+                      rms_norm_cases,
+                      causal_conv1d_cases,
+                      selective_scan_cases,
+                      gather_rows_cases,
+                      elementwise_cases,
+                      linear_cross_entropy_cases,
+                      layer_norm_cases,
+                      gelu_cases,
+                      attention_cases,
+                      dropout_cases,
+                      rotate_pairs_cases,
+                      wide_attention_cases,
+                      shrunk_taps_cases,
+                      join_columns_cases,
+                      wkv_cases,
+                      token_shift_cases,
+                      long_conv_cases,
+                      implicit_filter_cases}) {
     std::ranges::move(cases(), std::back_inserter(all));
   }
   return all;
