@@ -83,7 +83,7 @@ __device__ inline void finish(const LongConvArgs& a, std::int64_t b, std::int64_
 
 /// A block: 32 channels, kTile outputs, of one row or of a share of them.
 template <class T, Sum kSum>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 3)
     correlate(const __grid_constant__ LongConvArgs a, unsigned column_blocks, unsigned tiles) {
   __shared__ float p[kTile + kChunk][kLanes], q[kChunk][kLanes];
   const int lane = threadIdx.x % kLanes, warp = threadIdx.x / kLanes;

@@ -36,6 +36,12 @@ Tensor sine(const Tensor& x, const Tensor& frequency) {
            g.dx_stride = dx ? dx.out.row_stride() : 0;
            g.dfrequency = dfrequency.ptr();
            g.dfrequency_add = dfrequency.add;
+           Tensor partial;
+           if (x.device() == Device::cuda) {
+             partial = Tensor::empty({(g.rows + kSineChunk - 1) / kSineChunk, g.D}, DType::f32,
+                                     x.device(), "sine.partial");
+             g.partial = partial.data<float>();
+           }
            FARSIGHT_LAUNCH(sine_backward, x.device(), g);
          });
   return y;
