@@ -103,6 +103,30 @@ Json hugging_face_config(const Json& config) {
       "(no d_model and n_layer), safari (no layer) or zoology (no sequence_mixer)");
 }
 
+Json blinkdl_config(const WeightFiles& files) {
+  const auto matrix = [&](const char* name) -> const std::vector<std::int64_t>& {
+    const StoredTensor* stored = files.find(name);
+    require(
+        stored != nullptr && stored->shape.size() == 2, ExitCode::data,
+        "{}: without a config.json its sizes are those of the matrix {}, which it does not have",
+        files.path(), name);
+    return stored->shape;
+  };
+  const std::vector<std::int64_t>&embeddings = matrix("emb.weight"),
+        &inner = matrix("blocks.0.ffn.key.weight");
+  std::int64_t layers = 1;
+  while (files.find(fmt::format("blocks.{}.ln1.weight", layers)) != nullptr) {
+    layers++;
+  }
+  return Json::object({{"architectures", Json::array({"RwkvForCausalLM"})},
+                       {"model_type", "rwkv"},
+                       {"vocab_size", embeddings[0]},
+                       {"hidden_size", embeddings[1]},
+                       {"num_hidden_layers", layers},
+                       {"intermediate_size", inner[0]},
+                       {"layer_norm_epsilon", 1e-5}});
+}
+
 Json state_spaces_config(const Json& config) {
   const std::int64_t vocabulary = config.at("vocab_size").as_int();
   return Json::object({{"d_model", config.at("hidden_size")},

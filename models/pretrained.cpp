@@ -13,11 +13,13 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kShown = 8;  // of each kind of problem
 
-fs::path config_beside(const fs::path& from) {
+/// The config.json that belongs to the weights, or what `files` say in its place.
+Json config_of(const fs::path& from, const WeightFiles& files, const NameFamily& family) {
   const fs::path config = (fs::is_directory(from) ? from : from.parent_path()) / "config.json";
-  require(fs::exists(config), ExitCode::data, "'{}' has no config.json{}", from.string(),
+  if (fs::exists(config)) return hugging_face_config(read_json(config));
+  require(family.name == "blinkdl", ExitCode::data, "'{}' has no config.json{}", from.string(),
           fs::is_directory(from) ? "" : " beside it");
-  return config;
+  return blinkdl_config(files);
 }
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
@@ -75,14 +77,14 @@ std::string_view wrapper_of(const WeightFiles& files) {
 
 }  // namespace
 
-Pretrained::Pretrained(const fs::path& from)
-    : files_(from), config_(hugging_face_config(read_json(config_beside(from)))) {
+Pretrained::Pretrained(const fs::path& from) : files_(from) {
   const std::string_view wrapper = wrapper_of(files_);
   std::vector<std::string_view> names;
   for (const StoredTensor* stored : files_.tensors()) {
     names.push_back(without_wrapper(stored->name, wrapper));
   }
   family_ = &family_of(names);
+  config_ = config_of(from, files_, *family_);
   std::int64_t kernel = 0;
   std::vector<std::int64_t> layers;
   for (const StoredTensor* stored : files_.tensors()) {

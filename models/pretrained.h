@@ -22,7 +22,8 @@ namespace farsight {
 
 class Pretrained {
  public:
-  /// A folder as Hugging Face has it, or a file of weights with config.json beside it. Reads
+  /// A folder as Hugging Face has it, or a file of weights with config.json beside it, which only
+  /// BlinkDL's files can do without. Reads
   /// everything but the tensors. Throws Error(data, corrupt).
   explicit Pretrained(const std::filesystem::path& from);
 
@@ -55,6 +56,9 @@ class Pretrained {
 /// any other comes back as it is, "auto" replaced by its number. Throws Error(corrupt) naming the key
 /// for what this model has no form of.
 Json hugging_face_config(const Json& config);
+/// RWKV-4 as BlinkDL publishes it, a .pth alone: its sizes are read off the shapes, its epsilon is the
+/// usual one. Throws Error(data) where they make no RWKV-4.
+Json blinkdl_config(const WeightFiles& files);
 /// The other way round.
 Json state_spaces_config(const Json& config);
 /// The same for any format of names (NameFamily::name).

@@ -34,13 +34,41 @@ TEST_CASE("rwkv: ten AdamW steps go where those in double go in PyTorch") {
   check_ten_steps("rwkv-mlp", 3e-2);
 }
 
-TEST_CASE("rwkv: a .pth with BlinkDL's names is the same model") {
+TEST_CASE("rwkv: a .pth with BlinkDL's names is the same model, with and without a config.json") {
   const TemporaryFolder folder;
   fs::create_directories(folder / "m");
   fs::copy(kReference / "rwkv.pth", folder / "m");
-  fs::copy(kReference / "rwkv/config.json", folder / "m");
   const Model current = model_from(kReference / "rwkv", Device::cpu, DType::f32);
+  const Model alone = model_from(folder / "m/rwkv.pth", Device::cpu, DType::f32);
+  CHECK(same_parameters(alone, current));
+  for (const char* key : {"vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size",
+                          "layer_norm_epsilon"}) {
+    CHECK(alone.config.at(key) == current.config.at(key));
+  }
+  fs::copy(kReference / "rwkv/config.json", folder / "m");
   CHECK(same_parameters(model_from(folder / "m/rwkv.pth", Device::cpu, DType::f32), current));
+}
+
+TEST_CASE("rwkv: weights with BlinkDL's names that make no model are refused by name") {
+  const TemporaryFolder folder;
+  const auto refusal = [&](const std::vector<NamedTensor>& tensors) {
+    save_safetensors(folder / "w.safetensors", tensors);
+    ExitCode code = ExitCode::ok;
+    const std::string message =
+        error_of([&] { model_from(folder / "w.safetensors", Device::cpu, DType::f32); }, &code);
+    CHECK(code == ExitCode::data);
+    return message;
+  };
+  const auto tensor = [](const Shape& shape) { return Tensor::zeros(shape, DType::f32); };
+  CHECK(mentions(refusal({{"blocks.0.ln0.weight", tensor({4})}}), "emb.weight"));
+  CHECK(mentions(refusal({{"emb.weight", tensor({4})}, {"blocks.0.ln0.weight", tensor({4})}}),
+                 "emb.weight"));
+  CHECK(mentions(refusal({{"emb.weight", tensor({8, 4})}, {"blocks.0.ln0.weight", tensor({4})}}),
+                 "ffn.key.weight"));
+  CHECK(mentions(refusal({{"emb.weight", tensor({8, 4})},
+                          {"blocks.0.att.time_faaaa", tensor({2, 2})},
+                          {"blocks.0.ffn.key.weight", tensor({16, 4})}}),
+                 "1 extra: \"blocks.0.att.time_faaaa\""));
 }
 
 TEST_CASE("rwkv: both forms are written as they were read, and not as each other") {
