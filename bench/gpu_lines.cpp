@@ -129,6 +129,13 @@ void add_rwkv(Lines& lines) {
   lines.add("squared_relu", {256, kTokens / 256, 4 * kWidth}, gelu_work(kTokens, 4 * kWidth));
 }
 
+/// What some of Mamba's gates are made of, and the dropout of Hyena and RWKV.
+void add_gates(Lines& lines) {
+  constexpr std::int64_t T = 256;
+  lines.add("dropout", {kTokens / T, T, kHyena}, dropout_work(kTokens, kHyena));
+  lines.add("wide_attention", {kTokens / T, T, T, kInner}, wide_attention_work(kTokens, T, kInner));
+}
+
 /// Forward with the whole backward; then the two products of the backward by themselves.
 void add_linears(Lines& lines) {
   struct Projection {
@@ -186,6 +193,7 @@ std::vector<GpuLine> gpu_lines() {
   add_row_operations(lines);
   add_transformer(lines);
   add_rwkv(lines);
+  add_gates(lines);
   add_linears(lines);
   add_heads(lines);
   add_optimizer(lines);

@@ -5,6 +5,22 @@
 #include "train/trainer.h"
 
 namespace farsight::bench {
+namespace {
+
+/// Over all tokens of a batch, how many of its sequence each looks back at, itself included.
+double looked_at(const Batch& batch) {
+  if (!batch.packed()) {
+    const double length = batch.length;
+    return batch.rows * length * (length + 1) / 2;
+  }
+  double sum = 0;
+  for (const std::int32_t position : batch.positions) {
+    sum += position + 1;
+  }
+  return sum;
+}
+
+}  // namespace
 
 TrainingRun::TrainingRun(const Settings& settings, Device device)
     : settings_(settings),
@@ -23,7 +39,11 @@ void TrainingRun::step(const GlobalBatch& batch) {
 }
 
 double TrainingRun::flops_of(const GlobalBatch& batch) const {
-  return 3 * (flops_.body * static_cast<double>(batch.tokens) +
+  double context = 0;
+  for (const Batch& micro : batch.micro_batches) {
+    context += flops_.context * looked_at(micro);
+  }
+  return 3 * (flops_.body * static_cast<double>(batch.tokens) + context +
               flops_.head * static_cast<double>(batch.labels));
 }
 

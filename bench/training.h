@@ -24,7 +24,8 @@ class TrainingRun {
   GlobalBatch batch_at(std::int64_t step) const { return loader_.at(step); }
   /// The next step, whatever the batch. A GPU may still be computing it afterwards, and nothing else.
   void step(const GlobalBatch& batch);
-  /// Floating-point operations that a step needs: forward, and twice that backward.
+  /// Floating-point operations that a step needs: forward, and twice that backward; attention as far
+  /// as a token sees. The batch must be made, not only planned.
   double flops_of(const GlobalBatch& batch) const;
 
  private:

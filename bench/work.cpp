@@ -93,6 +93,19 @@ Works add_layer_norm_pair_work(std::int64_t rows, std::int64_t D) {
           .backward = {.bytes = (4 + 2 * 2 + 4 + 4 + 2 * 2) * elements}};
 }
 
+Works wide_attention_work(std::int64_t rows, std::int64_t T, std::int64_t D) {
+  const double activation = 2 * of(rows) * of(D);
+  const double pairs = of(rows) * (of(T) + 1) / 2;
+  // q, k, v, y; then q, k, v, dy and three gradients. Two products forward, four backward: P is kept.
+  return {.forward = {.bytes = 4 * activation, .flops = 2 * 2 * pairs * of(D), .exps = pairs},
+          .backward = {.bytes = 7 * activation, .flops = 4 * 2 * pairs * of(D)}};
+}
+
+Works dropout_work(std::int64_t rows, std::int64_t D) {
+  const double activation = 2 * of(rows) * of(D);
+  return {.forward = {.bytes = 2 * activation}, .backward = {.bytes = 2 * activation}};
+}
+
 Works gelu_work(std::int64_t rows, std::int64_t D) {
   const double activation = 2 * of(rows) * of(D);
   return {.forward = {.bytes = 2 * activation}, .backward = {.bytes = 3 * activation}};

@@ -51,6 +51,9 @@ Works token_shift_work(std::int64_t rows, std::int64_t D, std::int64_t mixes);
 Works attention_work(std::int64_t rows, std::int64_t T, std::int64_t heads);
 /// Two addends and two affine outputs.
 Works add_layer_norm_pair_work(std::int64_t rows, std::int64_t D);
+/// One causal head of D dims.
+Works wide_attention_work(std::int64_t rows, std::int64_t T, std::int64_t D);
+Works dropout_work(std::int64_t rows, std::int64_t D);
 Works gelu_work(std::int64_t rows, std::int64_t D);
 Works add_rms_norm_work(std::int64_t rows, std::int64_t D);
 /// Ids drawn uniformly from a vocabulary of V.

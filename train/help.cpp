@@ -16,13 +16,20 @@ namespace {
 constexpr std::size_t kColumn = 30;  // where descriptions begin
 constexpr std::size_t kWidth = 100;
 
+/// How much of a word goes into one line: all, or of a list that is longer what ends in a '|'.
+std::size_t piece_of(std::string_view word, std::size_t room) {
+  if (word.size() <= room) return word.size();
+  const std::size_t bar = word.rfind('|', room - 1);
+  return bar == std::string_view::npos ? word.size() : bar + 1;
+}
+
 /// `text` broken at spaces; lines after the first begin at `column`, where the first one stands.
 std::string wrapped(std::string_view text, std::size_t column) {
   std::string result;
   std::size_t at = column;
   while (!text.empty()) {
-    const std::size_t space = text.find(' ');
-    const std::string_view word = text.substr(0, space);
+    const std::string_view whole = text.substr(0, text.find(' '));
+    const std::string_view word = whole.substr(0, piece_of(whole, kWidth - column));
     if (at > column && at + 1 + word.size() > kWidth) {
       result += '\n';
       result.append(column, ' ');
@@ -34,7 +41,8 @@ std::string wrapped(std::string_view text, std::size_t column) {
     }
     result += word;
     at += word.size();
-    text = space == std::string_view::npos ? std::string_view() : text.substr(space + 1);
+    text.remove_prefix(word.size());
+    if (text.starts_with(' ')) text.remove_prefix(1);
   }
   return result;
 }

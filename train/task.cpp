@@ -19,7 +19,8 @@ std::vector<int> as_ints(const Integers& list) {
 void check_gate(const ModelSettings& model, std::string_view family) {
   const bool gated = model.gate_kernel > 0 || !has_taps(model.gate);
   require(family == "mamba" || !gated, ExitCode::usage,
-          "model.gate and model.gate_kernel are settings of Mamba, and this model is {}", family);
+          "model.{} is a setting of Mamba, and this model is {}",
+          model.gate_kernel > 0 ? "gate_kernel" : "gate", family);
   require(gated || model.gate == GateKind::longconv, ExitCode::usage,
           "model.gate = {} needs model.gate_kernel; use --model mamba-gs, or set it too",
           name_of(model.gate));
