@@ -15,7 +15,7 @@ namespace farsight {
 namespace cpu {
 namespace {
 
-constexpr std::int64_t kDirectSteps = 512;  // up to here the direct sum takes less time
+constexpr std::int64_t kDirectSteps = 1024;  // up to here the direct sum takes less time
 
 /// out[i] (+)= sum_{j < min(K, T - i)} p[i + j] q[j] for i < T; p has kTile zeros behind its T. Eight
 /// outputs at a time stay in registers, so that a p is loaded once for eight products.
