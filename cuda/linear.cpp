@@ -26,11 +26,15 @@ void only_device_types(const LinearArgs& a, const char* kernel) {
 
 void linear_forward(const LinearArgs& a) {
   only_device_types(a, "linear_forward");
-  const bool rounds_later = a.bias != nullptr && a.type == DType::bf16;
-  void* sums = rounds_later ? a.wide : a.y;
+  const void* bias = a.bias;
+  if (bias != nullptr && a.type == DType::bf16) {
+    round_bias(static_cast<const float*>(a.bias), a.N, static_cast<bf16*>(a.rounded_bias));
+    bias = a.rounded_bias;
+  }
   multiply({.a = a.x,
             .b = a.w,
-            .c = sums,
+            .c = a.y,
+            .bias = bias,
             .m = a.rows,
             .n = a.N,
             .k = a.K,
@@ -39,11 +43,7 @@ void linear_forward(const LinearArgs& a) {
             .c_stride = a.N,
             .transpose_b = true,
             .type = a.type,
-            .c_type = rounds_later ? DType::f32 : a.type});
-  if (a.bias != nullptr) {
-    add_bias(a.y, static_cast<const float*>(sums), static_cast<const float*>(a.bias), a.rows, a.N,
-             a.type);
-  }
+            .c_type = a.type});
 }
 
 void linear_backward(const LinearArgs& a) {
@@ -78,7 +78,7 @@ void linear_backward(const LinearArgs& a) {
               .c_type = DType::f32});
   }
   if (a.dbias != nullptr) {
-    sum_columns(a.dy, a.dy_stride, a.rows, a.N, a.type, static_cast<float*>(a.dbias), a.dbias_add);
+    sum_columns(a);
   }
 }
 

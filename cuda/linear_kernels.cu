@@ -1,7 +1,7 @@
 // multiply_plainly: a block owns a 16 x 16 tile of C and walks K in steps of 16 through shared
 // memory; a thread owns one element and adds in the order of k. Not fast: a refuge.
-// add_bias: one thread an element. sum_columns: a block owns 32 columns; its 8 warps take every
-// eighth row, and their sums are added in warp order. Floor: one read of x.
+// sum_columns: a block owns 32 vectors of columns and a share of the rows; its 8 warps take every eighth
+// row, and their sums are added in warp order; a second kernel adds the shares. Floor: one read of dy.
 #include "cuda/linear_kernels.cuh"
 
 #include "cuda/device.cuh"
@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kTile = 16;
 constexpr int kThreads = 256;
-constexpr int kColumns = 32, kRowWarps = 8;
+constexpr int kColumns = 32, kRowWarps = 8;  // vectors of columns
 
 template <class T, class C>
 __global__ void __launch_bounds__(kTile* kTile) product(const __grid_constant__ Product p) {
@@ -48,46 +48,55 @@ __global__ void __launch_bounds__(kTile* kTile) product(const __grid_constant__ 
       __syncthreads();
     }
     if (row < p.m && column < p.n) {
+      if (p.bias != nullptr) sum += to_float(static_cast<const C*>(p.bias)[column]);
       put(static_cast<C*>(p.c) + row * p.c_stride + column, sum, p.add);
     }
   }
 }
 
-template <class T>
-__global__ void __launch_bounds__(kThreads)
-    bias_to_rows(T* y, const float* from, const float* bias, std::int64_t count, std::int64_t N) {
-  const std::int64_t step = std::int64_t(gridDim.x) * kThreads;
-  for (std::int64_t i = std::int64_t(blockIdx.x) * kThreads + threadIdx.x; i < count; i += step) {
-    y[i] = from_float<T>(from[i] + bias[i % N]);
-  }
+__global__ void __launch_bounds__(kThreads) round_all(const float* from, std::int64_t N, bf16* to) {
+  const std::int64_t i = std::int64_t(blockIdx.x) * kThreads + threadIdx.x;
+  if (i < N) to[i] = from_float<bf16>(from[i]);
 }
 
-template <class T>
+template <class T, int V>
 __global__ void __launch_bounds__(kColumns* kRowWarps)
-    column_sums(const T* x, std::int64_t stride, std::int64_t rows, std::int64_t N, float* out,
-                bool add) {
-  __shared__ float shares[kRowWarps][kColumns];
-  const int column = static_cast<int>(threadIdx.x), warp = static_cast<int>(threadIdx.y);
-  const std::int64_t n = std::int64_t(blockIdx.x) * kColumns + column;
-  float sum = 0, lost = 0;
-  if (n < N) {
-    for (std::int64_t row = warp; row < rows; row += kRowWarps) {
-      // With the rounding of each addition carried along (Kahan, 1965): rows are many.
-      const float term = to_float(x[row * stride + n]) - lost;
-      const float next = sum + term;
-      lost = (next - sum) - term;
-      sum = next;
+    column_sums(const __grid_constant__ LinearArgs a) {
+  __shared__ float sums[kRowWarps][kColumns * V];
+  const int lane = static_cast<int>(threadIdx.x), warp = static_cast<int>(threadIdx.y);
+  const std::int64_t n = (std::int64_t(blockIdx.x) * kColumns + lane) * V;
+  const std::int64_t end = a.rows * (blockIdx.y + 1) / a.shares;
+  float sum[V] = {};
+  if (n < a.N) {
+    const T* dy = static_cast<const T*>(a.dy) + n;
+#pragma unroll 4
+    for (std::int64_t row = a.rows * blockIdx.y / a.shares + warp; row < end; row += kRowWarps) {
+      float x[V];
+      load_elements<V>(dy + row * a.dy_stride, x);
+#pragma unroll
+      for (int k = 0; k < V; k++) {
+        sum[k] += x[k];
+      }
     }
   }
-  shares[warp][column] = sum;
+#pragma unroll
+  for (int k = 0; k < V; k++) {
+    sums[warp][k * kColumns + lane] = sum[k];
+  }
   __syncthreads();
-  if (warp != 0 || n >= N) return;
-  float total = 0;
+  if (n >= a.N || warp >= V) return;
+  float total = 0;  // of the lane's column number `warp`
 #pragma unroll
   for (int i = 0; i < kRowWarps; i++) {
-    total += shares[i][column];
+    total += sums[i][warp * kColumns + lane];
   }
-  put(out + n, total, add);
+  a.partial[blockIdx.y * a.N + n + warp] = total;
+}
+
+__global__ void __launch_bounds__(1024) sum_shares(const __grid_constant__ LinearArgs a) {
+  const std::int64_t n = std::int64_t(blockIdx.x) * 32 + threadIdx.x;
+  const float sum = sum_of_shares(a.partial, a.shares, a.N, n < a.N ? n : -1);
+  if (threadIdx.y == 0 && n < a.N) put(static_cast<float*>(a.dbias) + n, sum, a.dbias_add);
 }
 
 }  // namespace
@@ -123,28 +132,31 @@ void multiply_plainly(const Product& p) {
   launched("linear, plain product");
 }
 
-void add_bias(void* y, const float* from, const float* bias, std::int64_t rows, std::int64_t N,
-              DType type) {
-  const std::int64_t count = rows * N;
-  if (count == 0) return;
-  constexpr std::int64_t kMostBlocks = 65536;
-  const std::int64_t blocks = (count + kThreads - 1) / kThreads;
-  const auto grid = static_cast<unsigned>(blocks < kMostBlocks ? blocks : kMostBlocks);
-  with_device_type(type, "linear", [&]<class T>() {
-    bias_to_rows<T><<<grid, kThreads, 0, stream()>>>(static_cast<T*>(y), from, bias, count, N);
-  });
+void round_bias(const float* bias, std::int64_t N, bf16* rounded) {
+  if (N == 0) return;
+  round_all<<<blocks_for(N, kThreads), kThreads, 0, stream()>>>(bias, N, rounded);
   launched("linear, bias");
 }
 
-void sum_columns(const void* x, std::int64_t stride, std::int64_t rows, std::int64_t N, DType type,
-                 float* out, bool add) {
-  if (N == 0) return;
+void sum_columns(const LinearArgs& a) {
+  if (a.N == 0) return;
   const dim3 block(kColumns, kRowWarps);
-  with_device_type(type, "linear", [&]<class T>() {
-    column_sums<T><<<blocks_for(N, kColumns), block, 0, stream()>>>(static_cast<const T*>(x),
-                                                                    stride, rows, N, out, add);
+  with_device_type(a.type, "linear", [&]<class T>() {
+    const auto start = [&](auto kernel, int columns) {
+      const dim3 grid(static_cast<unsigned>(blocks_for(a.N, columns)),
+                      static_cast<unsigned>(a.shares));
+      kernel<<<grid, block, 0, stream()>>>(a);
+    };
+    constexpr int V = kVector<T>;
+    if (a.N % V == 0 && moves_together<V, T>(a.dy_stride, a.dy)) {
+      start(column_sums<T, V>, kColumns * V);
+    } else {
+      start(column_sums<T, 1>, kColumns);
+    }
   });
   launched("linear, gradient of bias");
+  sum_shares<<<blocks_for(a.N, 32), dim3(32, 32), 0, stream()>>>(a);
+  launched("linear, gradient of bias, shares");
 }
 
 }  // namespace farsight::cuda

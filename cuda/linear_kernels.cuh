@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include "core/dtype.h"
+#include "ops/linear.h"
 
 namespace farsight::cuda {
 
@@ -13,6 +14,7 @@ namespace farsight::cuda {
 struct Product {
   const void *a = nullptr, *b = nullptr;
   void* c = nullptr;
+  const void* bias = nullptr;  // [N], of the type of C, added to every row before it is rounded
   std::int64_t m = 0, n = 0, k = 0;
   std::int64_t a_stride = 0, b_stride = 0, c_stride = 0;
   std::int64_t batch = 1, a_step = 0, b_step = 0, c_step = 0;
@@ -25,12 +27,9 @@ void multiply(const Product& p);
 /// By plain tiles, for any alignment and size.
 void multiply_plainly(const Product& p);
 
-/// y[row, n] = from[row, n] + bias[n]; both dense, y may be from.
-void add_bias(void* y, const float* from, const float* bias, std::int64_t rows, std::int64_t N,
-              DType type);
+void round_bias(const float* bias, std::int64_t N, bf16* rounded);
 
-/// out[n] = (add ? out[n] : 0) + sum over rows of x[row, n], in a fixed order.
-void sum_columns(const void* x, std::int64_t stride, std::int64_t rows, std::int64_t N, DType type,
-                 float* out, bool add);
+/// dbias, the sum over rows of dy, in a fixed order, by way of a.partial.
+void sum_columns(const LinearArgs& a);
 
 }  // namespace farsight::cuda

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <compare>
 #include <cstdlib>
 #include <limits>
 #include <map>
@@ -49,6 +50,37 @@ std::uint32_t alignment_of(const void* address, std::int64_t step) {
   return static_cast<std::uint32_t>(bits & (~bits + 1));
 }
 
+/// What a plan depends on.
+struct PlanKey {
+  std::int64_t m, n, k, a_stride, b_stride, c_stride, batch, a_step, b_step, c_step;
+  std::uint32_t a_alignment, b_alignment, c_alignment;
+  DType type, c_type;
+  bool transpose_a, transpose_b, add, bias;
+  auto operator<=>(const PlanKey&) const = default;
+};
+
+PlanKey key_of(const Product& p) {
+  return {p.m,
+          p.n,
+          p.k,
+          p.a_stride,
+          p.b_stride,
+          p.c_stride,
+          p.batch,
+          p.a_step,
+          p.b_step,
+          p.c_step,
+          alignment_of(p.a, p.a_step * size_of(p.type)),
+          alignment_of(p.b, p.b_step * size_of(p.type)),
+          alignment_of(p.c, p.c_step * size_of(p.c_type)),
+          p.type,
+          p.c_type,
+          p.transpose_a,
+          p.transpose_b,
+          p.add,
+          p.bias != nullptr};
+}
+
 cudaDataType_t cuda_type(DType type) {
   return type == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F;
 }
@@ -76,18 +108,19 @@ void describe(cublasLtMatrixLayout_t layout, DType type, std::int64_t rows, std:
             "cublasLtMatrixLayoutSetAttribute");
 }
 
+template <class T>
+void set(cublasLtMatmulDescOpaque_t& product, cublasLtMatmulDescAttributes_t attribute, T value) {
+  succeeded(cublasLtMatmulDescSetAttribute(&product, attribute, &value, sizeof(value)),
+            "cublasLtMatmulDescSetAttribute");
+}
+
 Plan described(const PlanKey& key) {
   Plan plan;
   succeeded(cublasLtMatmulDescInit(&plan.product, CUBLAS_COMPUTE_32F, CUDA_R_32F),
             "cublasLtMatmulDescInit");
-  const auto transpose = [&](cublasLtMatmulDescAttributes_t attribute, bool wanted) {
-    const cublasOperation_t operation = wanted ? CUBLAS_OP_T : CUBLAS_OP_N;
-    succeeded(
-        cublasLtMatmulDescSetAttribute(&plan.product, attribute, &operation, sizeof(operation)),
-        "cublasLtMatmulDescSetAttribute");
-  };
-  transpose(CUBLASLT_MATMUL_DESC_TRANSA, key.transpose_b);
-  transpose(CUBLASLT_MATMUL_DESC_TRANSB, key.transpose_a);
+  set(plan.product, CUBLASLT_MATMUL_DESC_TRANSA, key.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
+  set(plan.product, CUBLASLT_MATMUL_DESC_TRANSB, key.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
+  if (key.bias) set(plan.product, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
   describe(&plan.first, key.type, key.transpose_b ? key.n : key.k, key.transpose_b ? key.k : key.n,
            key.b_stride, key.batch, key.b_step);
   describe(&plan.second, key.type, key.transpose_a ? key.k : key.m, key.transpose_a ? key.m : key.k,
@@ -197,11 +230,11 @@ std::string text_of(const PlanKey& key) {
   const std::string batch = key.batch == 1 ? ""
                                            : fmt::format(" of {} {} {} {}", key.batch, key.a_step,
                                                          key.b_step, key.c_step);
-  return fmt::format("linear {} {} {} {} {} {} {} {} {} {} {} {}{}{}{}", key.m, key.n, key.k,
+  return fmt::format("linear {} {} {} {} {} {} {} {} {} {} {} {}{}{}{}{}", key.m, key.n, key.k,
                      key.a_stride, key.b_stride, key.c_stride, key.a_alignment, key.b_alignment,
                      key.c_alignment, name_of(key.type), name_of(key.c_type),
                      key.transpose_a ? 't' : 'n', key.transpose_b ? 't' : 'n', key.add ? '+' : '=',
-                     batch);
+                     key.bias ? " bias" : "", batch);
 }
 
 StoredChoices& choices() {
@@ -226,6 +259,7 @@ bool recall(const std::string& name, Plan& plan) {
 
 Plan make_plan(const PlanKey& key, const Product& p) {
   Plan plan = described(key);
+  if (key.bias) set(plan.product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
   const double work = 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) *
                       static_cast<double>(p.k) * static_cast<double>(p.batch);
   const bool measures = tunes() && work >= kWorthMeasuring && computes();
@@ -248,27 +282,6 @@ Plan make_plan(const PlanKey& key, const Product& p) {
 
 }  // namespace
 
-PlanKey key_of(const Product& p) {
-  return {p.m,
-          p.n,
-          p.k,
-          p.a_stride,
-          p.b_stride,
-          p.c_stride,
-          p.batch,
-          p.a_step,
-          p.b_step,
-          p.c_step,
-          alignment_of(p.a, p.a_step * size_of(p.type)),
-          alignment_of(p.b, p.b_step * size_of(p.type)),
-          alignment_of(p.c, p.c_step * size_of(p.c_type)),
-          p.type,
-          p.c_type,
-          p.transpose_a,
-          p.transpose_b,
-          p.add};
-}
-
 const Plan& plan_for(const Product& p) {
   // Batches come in many sizes: a run meets more than are worth keeping.
   constexpr std::size_t kMostPlans = 4096;
@@ -284,6 +297,7 @@ void multiply_by(const Plan& plan, const Product& p) {
   const float alpha = 1, beta = p.add ? 1 : 0;
   // The library takes handles by pointers to mutable, and changes nothing behind them.
   Plan called = plan;
+  if (p.bias != nullptr) set(called.product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
   const Workspace scratch = workspace();
   succeeded(
       cublasLtMatmul(handle(), &called.product, &alpha, p.b, &called.first, p.a, &called.second,

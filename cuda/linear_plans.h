@@ -12,22 +12,11 @@
 
 #include <cublasLt.h>
 
-#include <compare>
 #include <cstdint>
 
 #include "cuda/linear_kernels.cuh"
 
 namespace farsight::cuda {
-
-/// What a plan depends on.
-struct PlanKey {
-  std::int64_t m, n, k, a_stride, b_stride, c_stride, batch, a_step, b_step, c_step;
-  std::uint32_t a_alignment, b_alignment, c_alignment;
-  DType type, c_type;
-  bool transpose_a, transpose_b, add;
-  auto operator<=>(const PlanKey&) const = default;
-};
-PlanKey key_of(const Product& p);
 
 /// Row-major C = A B is column-major C^T = B^T A^T: cuBLAS's first operand is our B.
 struct Plan {

@@ -1,5 +1,6 @@
 #include "ops/linear.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "autograd/tape.h"
@@ -8,6 +9,9 @@
 #include "ops/gemm.h"
 
 namespace farsight {
+
+// Shares of the gradient of a bias: fixed, so that the sum's order is.
+constexpr std::int64_t kCudaBiasShares = 128, kCudaBiasRows = 64;
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor* bias) {
   const std::int64_t K = x.shape().last();
@@ -21,15 +25,16 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor* bias) {
           name_of(bias->dtype()));
   }
   Tensor y = Tensor::empty(x.shape().with_last(w.dim(0)), x.dtype(), x.device(), "linear.y");
-  Tensor wide;  // a sum with a bias is rounded once, after the bias
-  if (bias != nullptr && x.device() == Device::cuda && x.dtype() == DType::bf16) {
-    wide = Tensor::empty(y.shape(), DType::f32, x.device(), "linear.wide");
+  const bool cuda = x.device() == Device::cuda;
+  Tensor rounded_bias;
+  if (bias != nullptr && cuda && x.dtype() == DType::bf16) {
+    rounded_bias = Tensor::empty(bias->shape(), DType::bf16, x.device(), "linear.bias");
   }
   const LinearArgs a{.x = x.ptr(),
                      .w = w.ptr(),
                      .bias = bias ? bias->ptr() : nullptr,
                      .y = y.ptr(),
-                     .wide = static_cast<float*>(wide.ptr()),
+                     .rounded_bias = rounded_bias.ptr(),
                      .rows = x.shape().rows(),
                      .K = K,
                      .N = w.dim(0),
@@ -54,6 +59,12 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor* bias) {
            g.dw_add = dw.add;
            g.dbias = dbias.ptr();
            g.dbias_add = dbias.add;
+           Tensor partial;
+           if (dbias && cuda) {
+             g.shares = std::clamp<std::int64_t>(g.rows / kCudaBiasRows, 1, kCudaBiasShares);
+             partial = Tensor::empty({g.shares, g.N}, DType::f32, x.device(), "linear.partial");
+             g.partial = partial.data<float>();
+           }
            FARSIGHT_LAUNCH(linear_backward, x.device(), g);
          });
   return y;
