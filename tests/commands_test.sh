@@ -39,6 +39,8 @@ contains "train passes everything on" "$text" \
   "--task 'shuffle' --model 'mamba-gs' --preset 'tiny' --device 'cpu' --seed '7' --out 'runs/mine' --lr 1e-3"
 contains "train runs the program of the family" "$(plan train MODEL=pythia-160m)" \
   "build/bin/pythia train --task 'standard' --model 'pythia-160m'"
+contains "train runs the program of a variant's family" "$(plan train MODEL=hyena-safari)" \
+  "build/bin/hyena train --task 'standard' --model 'hyena-safari'"
 contains "train leaves a name that no family has to a program" "$(plan train MODEL=pythai)" \
   "build/bin/mamba train --task 'standard' --model 'pythai'"
 text=$(plan eval RUN=runs/mine TASK=last)

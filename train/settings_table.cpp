@@ -215,7 +215,7 @@ std::vector<Setting> make_table() {
                         "checkpoint"),
       train<&T::packing>("train.packing", "packing",
                          "short examples side by side in rows as long as the longest; auto: on a "
-                         "GPU"),
+                         "GPU, but never for hyena, whose filter runs through whole rows"),
       around(train<&T::graphs>("train.graphs", "",
                                "start a step on a GPU as one graph; auto: where that is faster")),
 
