@@ -56,7 +56,7 @@ __global__ void __launch_bounds__(kThreads, W == 4 ? 2 : 1)
   float* partial = static_cast<float*>(a.partial) + share * (a.K + 1) * a.D;
 #pragma unroll
   for (int i = 0; i <= W; i++) {
-    if (i < W && !has_tap<W>(a, i)) continue;  // the whole grid
+    if (i < W && i >= a.K) continue;  // the whole grid
     __syncthreads();
 #pragma unroll
     for (int k = 0; k < V; k++) {
@@ -103,13 +103,16 @@ void launch(const Conv1dArgs& a) {
 
 void short_conv1d_backward(const Conv1dArgs& a) {
   with_short_instance(a, "causal_conv1d_backward", [&]<class T, int V, int W>() {
-    const bool known = a.silu && a.dx != nullptr && a.history == nullptr && a.dhistory == nullptr;
+    const bool known = a.dx != nullptr && a.history == nullptr && a.dhistory == nullptr;
     if constexpr (W == 4 && V > 1) {
-      if (known && a.position == nullptr) {
+      if (known && !a.silu && a.position == nullptr && !a.dx_add) {
+        return launch<T, V, W, Facts<true, false, false, false>>(a);
+      }
+      if (known && a.silu && a.position == nullptr) {
         return a.dx_add ? launch<T, V, W, Facts<true, false, true>>(a)
                         : launch<T, V, W, Facts<true, false, false>>(a);
       }
-      if (known) {
+      if (known && a.silu) {
         return a.dx_add ? launch<T, V, W, Facts<true, true, true>>(a)
                         : launch<T, V, W, Facts<true, true, false>>(a);
       }

@@ -1,6 +1,6 @@
 // What the two kernels of the short convolution share (causal_conv1d.cu, forward;
 // causal_conv1d_backward.cu): K <= 8, [B, T, D], a thread owns V channels and walks along time with
-// the last W rows of x in registers. W = 4 serves K = 4, W = 8 the others.
+// the last W rows of x in registers. W = 4 serves K <= 4, W = 8 the others.
 #pragma once
 
 #include "cuda/causal_conv1d.cuh"
@@ -9,7 +9,8 @@ namespace farsight::cuda {
 
 inline constexpr int kShortKernel = 8;
 
-/// Whether tap i (steps back) exists; W = 4 is used for K = 4 alone.
+/// Whether tap i (steps back) is multiplied: of four all are, those beyond K being zeros, for a test
+/// costs as much.
 template <int W>
 __device__ inline bool has_tap(const Conv1dArgs& a, int i) {
   return W == 4 || i < a.K;
@@ -26,7 +27,7 @@ struct Taps {
 #pragma unroll
       for (int i = 0; i < W; i++) {
         w[i][k] = 0;
-        if (has_tap<W>(a, i)) w[i][k] = static_cast<const float*>(a.w)[(d + k) * a.K + a.K - 1 - i];
+        if (i < a.K) w[i][k] = static_cast<const float*>(a.w)[(d + k) * a.K + a.K - 1 - i];
       }
     }
   }
@@ -44,11 +45,11 @@ void with_short_instance(const Conv1dArgs& a, const char* kernel, F f) {
     const bool together =
         a.D % V == 0 && a.dx_stride % V == 0 &&
         moves_together<V, T>(a.x_stride, a.x, a.y, a.history, a.dy, a.dx, a.dhistory);
-    if (together && a.K == 4) {
+    if (together && a.K <= 4) {
       f.template operator()<T, V, 4>();
     } else if (together) {
       f.template operator()<T, 2, kShortKernel>();
-    } else if (a.K == 4) {
+    } else if (a.K <= 4) {
       f.template operator()<T, 1, 4>();
     } else {
       f.template operator()<T, 1, kShortKernel>();

@@ -20,12 +20,12 @@ inline constexpr int kWalkThreads = 256;
 inline constexpr int kWalkAhead = 3, kWalkStages = kWalkAhead + 1;  // groups of W steps
 
 /// What an instance knows of its arguments at compile time; where kKnown is false it asks.
-template <bool kKnown, bool kPacked = false, bool kAdds = false>
+template <bool kKnown, bool kPacked = false, bool kAdds = false, bool kSilu = true>
 struct Facts {
   static constexpr bool kPlainRows = kKnown;      // no history; dx goes to dx
   static constexpr bool kSums = kKnown && kAdds;  // dx is added to what is there
   static constexpr int kStreams = kSums ? 3 : 2;  // x, dy, that dx
-  __device__ static bool silu(const Conv1dArgs& a) { return kKnown || a.silu; }
+  __device__ static bool silu(const Conv1dArgs& a) { return kKnown ? kSilu : a.silu; }
   __device__ static bool packed(const Conv1dArgs& a) {
     return kKnown ? kPacked : a.position != nullptr;
   }
