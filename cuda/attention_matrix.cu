@@ -124,7 +124,7 @@ __global__ void __launch_bounds__(kThreads, kM == 1 ? 3 : 2)
     }
 #pragma unroll
     for (int m = 0; m < kM; m++) {
-      float highest[2] = {most[m][0], most[m][1]}, shift[2];
+      float highest[2] = {most[m][0], most[m][1]}, shift[2], change[2];
 #pragma unroll
       for (int at = 0; at < kSlices * 8; at++) {
         const int half = at / 2 % 2;
@@ -135,13 +135,19 @@ __global__ void __launch_bounds__(kThreads, kM == 1 ? 3 : 2)
         highest[half] = row_max(highest[half]);
         // A packed row may see none of the tile.
         shift[half] = kPacked && highest[half] == -INFINITY ? 0.0f : highest[half] * scale;
-        const float change = exp2_approx(fmaf(most[m][half], scale, -shift[half]));
+        change[half] = exp2_approx(fmaf(most[m][half], scale, -shift[half]));
         most[m][half] = highest[half];
-        total[m][half] *= change;
+      }
+      // After the first tiles the highest score of a row seldom changes.
+      if (__any_sync(0xffffffffu, change[0] != 1.0f || change[1] != 1.0f)) {
 #pragma unroll
-        for (int d = 0; d < kHead / 8; d++) {
-          sum[m][d][2 * half] *= change;
-          sum[m][d][2 * half + 1] *= change;
+        for (int half = 0; half < 2; half++) {
+          total[m][half] *= change[half];
+#pragma unroll
+          for (int d = 0; d < kHead / 8; d++) {
+            sum[m][d][2 * half] *= change[half];
+            sum[m][d][2 * half + 1] *= change[half];
+          }
         }
       }
 #pragma unroll

@@ -11,8 +11,9 @@
 namespace farsight::cuda::matrix {
 namespace {
 
-using Left = unsigned[1][kHead / 16][4];  // 16 rows
-using Sums = float[1][kHead / 8][4];      // 16 rows by a head
+template <int kM>
+using Left = unsigned[kM][kHead / 16][4];  // kM times 16 rows
+using Sums = float[kHead / 8][4];          // 16 rows by a head
 
 /// rowsum(dy y): eight lanes a token of a head.
 __global__ void __launch_bounds__(256) sum_dy_y(const __grid_constant__ AttentionArgs a) {
@@ -52,14 +53,14 @@ __device__ void store_rows(const Head<bf16>& head, int part, int first, float* s
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       *reinterpret_cast<float2*>(rows + (lane / 4 + half * 8) * kRowFloats + d * 8 + lane % 4 * 2) =
-          make_float2(sums[0][d][2 * half] * factor, sums[0][d][2 * half + 1] * factor);
+          make_float2(sums[d][2 * half] * factor, sums[d][2 * half + 1] * factor);
     }
   }
   __syncwarp();
   const int half = int(a.rotary / 2);
 #pragma unroll 1
   for (int at = lane; at < 16 * kPieces; at += 32) {
-    const int row = at / kPieces, i = at % kPieces * 8, t = first + warp * 16 + row;
+    const int row = at / kPieces, i = at % kPieces * 8, t = first + row;
     if (t >= int(a.T) || i >= int(a.head)) continue;
     const float* x = rows + row * kRowFloats;
     float y[8];
@@ -88,19 +89,41 @@ __device__ void store_rows(const Head<bf16>& head, int part, int first, float* s
   __syncwarp();
 }
 
-template <bool kPacked>
-__global__ void __launch_bounds__(kThreads, 3)
+/// The rows of two operands that a block keeps; for all its threads. Uses all of `tiles`.
+template <int kM>
+__device__ inline void load_own(const AttentionArgs& a, const Source& from, const Source& other,
+                                int first, bf16* tiles, Left<kM>& rows, Left<kM>& others) {
+  constexpr int kRows = 64 * kM;
+  const int own = int(threadIdx.x) / 32 * 16 * kM;
+  copy_rows<kRows>(a, from, first, tiles);
+  copy_rows<kRows>(a, other, first, tiles + kRows * kPitch);
+  end_stage();
+  await_stages<0>();
+  __syncthreads();
+#pragma unroll
+  for (int m = 0; m < kM; m++) {
+    load_left(tiles, own + m * 16, rows[m]);
+    load_left(tiles + kRows * kPitch, own + m * 16, others[m]);
+  }
+  __syncthreads();
+}
+
+template <int kM, bool kPacked>
+__global__ void __launch_bounds__(kThreads, kM == 1 ? 3 : 2)
     differentiate_queries(const __grid_constant__ AttentionArgs a) {
+  constexpr int kRows = 64 * kM;
   __shared__ uint4 storage[4 * kTile * kPitch / 8];  // [two stages][k, v]
   bf16* const tiles = reinterpret_cast<bf16*>(storage);
   const auto stage = [&](int i) { return tiles + i % 2 * 2 * kTile * kPitch; };
   const Head<bf16> head(a, blockIdx.x);
-  const int queries = int(gridDim.y - 1 - blockIdx.y) * kTile;
-  const int lane = threadIdx.x % 32, own = int(threadIdx.x) / 32 * 16;
+  const int queries = int(gridDim.y - 1 - blockIdx.y) * kRows;
+  const int lane = threadIdx.x % 32, own = int(threadIdx.x) / 32 * 16 * kM;
   const int first_keys = kPacked ? int(head.start(queries)) / kTile * kTile : 0;
-  const int count = (queries - first_keys) / kTile + 1;
+  const int count = (min(queries + kRows, int(a.T)) - 1 - first_keys) / kTile + 1;
   const float scale = rsqrtf(float(a.head)), scale_log2 = scale * kLog2E;
 
+  Left<kM> q, dy;
+  load_own<kM>(a, part_of(head, 0), dy_of(head), queries, tiles, q, dy);
   const Source k_rows = part_of(head, 1), v_rows = part_of(head, 2);
   const auto fetch = [&](int i) {
     if (i < count) {
@@ -109,75 +132,80 @@ __global__ void __launch_bounds__(kThreads, 3)
     }
     end_stage();
   };
-  copy_rows<kTile>(a, part_of(head, 0), queries, stage(1));
-  copy_rows<kTile>(a, dy_of(head), queries, stage(1) + kTile * kPitch);
-  end_stage();
   fetch(0);
-  await_stages<1>();
-  __syncthreads();
-  Left q, dy;
-  load_left(stage(1), own, q[0]);
-  load_left(stage(1) + kTile * kPitch, own, dy[0]);
 
-  int first[2];
-  float lse[2] = {}, delta[2] = {};
+  int first[kM][2];
+  float lse[kM][2] = {}, delta[kM][2] = {};
 #pragma unroll
-  for (int half = 0; half < 2; half++) {
-    const int t = queries + own + lane / 4 + half * 8;
-    first[half] = t + 1;  // a row that is not there sees nothing
+  for (int i = 0; i < kM * 2; i++) {
+    const int m = i / 2, half = i % 2, t = queries + own + m * 16 + lane / 4 + half * 8;
+    first[m][half] = 0;
     if (t < int(a.T)) {
-      first[half] = kPacked ? int(head.start(t)) : 0;
-      lse[half] = kLog2E * static_cast<const float*>(a.lse)[head.row(t)];
-      delta[half] = static_cast<const float*>(a.delta)[head.row(t)];
+      if (kPacked) first[m][half] = int(head.start(t));
+      lse[m][half] = kLog2E * static_cast<const float*>(a.lse)[head.row(t)];
+      delta[m][half] = static_cast<const float*>(a.delta)[head.row(t)];
     }
   }
-  Sums dq = {};
+  float dq[kM][kHead / 8][4] = {};
 #pragma unroll 1
   for (int i = 0; i < count; i++) {
     await_stages<0>();
     __syncthreads();
     fetch(i + 1);
     const int keys = first_keys + i * kTile;
+    if (keys > queries + own + 16 * kM - 1) continue;  // the warp sees none of them
+    const bool all_seen = !kPacked && keys + kTile <= queries + own;
     const unsigned k_rows_at = rows_address(stage(i)), k_columns = columns_address(stage(i));
     const unsigned v_rows_at = rows_address(stage(i) + kTile * kPitch);
 #pragma unroll
     for (int j = 0; j < kSlices; j++) {
-      Slice<1> s, dp;
-      against_rows<1>(q, k_rows_at + unsigned(j) * kSliceBytes, s);
-      against_rows<1>(dy, v_rows_at + unsigned(j) * kSliceBytes, dp);
+      Slice<kM> s, dp;
+      against_rows<kM>(q, k_rows_at + unsigned(j) * kSliceBytes, s);
+      against_rows<kM>(dy, v_rows_at + unsigned(j) * kSliceBytes, dp);
 #pragma unroll
-      for (int at = 0; at < 8; at++) {
-        const int half = at / 2 % 2;
-        float& x = s[0][at / 4][at % 4];
-        const float p = exp2_approx(fmaf(x, scale_log2, -lse[half]));
-        x = p * (dp[0][at / 4][at % 4] - delta[half]);
-        if (kPacked || i == count - 1) {
-          const int key = keys + j * 16 + at / 4 * 8 + lane % 4 * 2 + at % 2;
-          if (key > queries + own + lane / 4 + half * 8 || key < first[half]) x = 0;
+      for (int at = 0; at < kM * 8; at++) {
+        const int m = at / 8, half = at / 2 % 2;
+        float& x = s[m][at / 4 % 2][at % 4];
+        const float p = exp2_approx(fmaf(x, scale_log2, -lse[m][half]));
+        x = p * (dp[m][at / 4 % 2][at % 4] - delta[m][half]);
+      }
+      if (!all_seen) {
+#pragma unroll
+        for (int at = 0; at < kM * 8; at++) {
+          const int m = at / 8, half = at / 2 % 2;
+          const int key = keys + j * 16 + at / 4 % 2 * 8 + lane % 4 * 2 + at % 2;
+          const int t = queries + own + m * 16 + lane / 4 + half * 8;
+          if (key > t || (kPacked && key < first[m][half])) s[m][at / 4 % 2][at % 4] = 0;
         }
       }
-      accumulate<1>(s, k_columns + unsigned(j) * kSliceBytes, dq);
+      accumulate<kM>(s, k_columns + unsigned(j) * kSliceBytes, dq);
     }
   }
   __syncthreads();
-  store_rows(head, 0, queries, reinterpret_cast<float*>(storage), dq, scale);
+#pragma unroll
+  for (int m = 0; m < kM; m++) {
+    store_rows(head, 0, queries + own + m * 16, reinterpret_cast<float*>(storage), dq[m], scale);
+  }
 }
 
-template <bool kPacked>
-__global__ void __launch_bounds__(kThreads, 3)
+template <int kM, bool kPacked>
+__global__ void __launch_bounds__(kThreads, kM == 1 ? 3 : 2)
     differentiate_keys(const __grid_constant__ AttentionArgs a) {
+  constexpr int kRows = 64 * kM;
   __shared__ uint4 storage[4 * kTile * kPitch / 8];  // [two stages][q, dy]
   __shared__ float rows_lse[2][kTile], rows_delta[2][kTile];
   __shared__ int rows_start[2][kTile];
   bf16* const tiles = reinterpret_cast<bf16*>(storage);
   const auto stage = [&](int i) { return tiles + i % 2 * 2 * kTile * kPitch; };
   const Head<bf16> head(a, blockIdx.x);
-  const int keys = int(blockIdx.y) * kTile, T = int(a.T);
-  const int lane = threadIdx.x % 32, own = int(threadIdx.x) / 32 * 16;
-  const int last_key = min(keys + kTile, T) - 1;
+  const int keys = int(blockIdx.y) * kRows, T = int(a.T);
+  const int lane = threadIdx.x % 32, own = int(threadIdx.x) / 32 * 16 * kM;
+  const int last_key = min(keys + kRows, T) - 1;
   const int count = (T - 1 - keys) / kTile + 1;
   const float scale = rsqrtf(float(a.head)), scale_log2 = scale * kLog2E;
 
+  Left<kM> k, v;
+  load_own<kM>(a, part_of(head, 1), part_of(head, 2), keys, tiles, k, v);
   const Source q_rows = part_of(head, 0), dy_rows = dy_of(head);
   const float* const lse = static_cast<const float*>(a.lse) + head.row(0);
   const float* const delta = static_cast<const float*>(a.delta) + head.row(0);
@@ -194,17 +222,9 @@ __global__ void __launch_bounds__(kThreads, 3)
     }
     end_stage();
   };
-  copy_rows<kTile>(a, part_of(head, 1), keys, stage(1));
-  copy_rows<kTile>(a, part_of(head, 2), keys, stage(1) + kTile * kPitch);
-  end_stage();
   fetch(0);
-  await_stages<1>();
-  __syncthreads();
-  Left k, v;
-  load_left(stage(1), own, k[0]);
-  load_left(stage(1) + kTile * kPitch, own, v[0]);
 
-  Sums dk = {}, dv = {};
+  float dk[kM][kHead / 8][4] = {}, dv[kM][kHead / 8][4] = {};
 #pragma unroll 1
   for (int i = 0; i < count; i++) {
     await_stages<0>();
@@ -212,41 +232,56 @@ __global__ void __launch_bounds__(kThreads, 3)
     if (kPacked && rows_start[i % 2][0] > last_key) break;  // and so do all that follow
     fetch(i + 1);
     const int queries = keys + i * kTile;
+    if (queries + kTile <= keys + own) continue;  // none of them sees the warp's keys
+    const bool all_see = !kPacked && queries >= keys + own + 16 * kM - 1;
     const unsigned q_rows_at = rows_address(stage(i)), q_columns = columns_address(stage(i));
     const unsigned dy_rows_at = rows_address(stage(i) + kTile * kPitch);
     const unsigned dy_columns = columns_address(stage(i) + kTile * kPitch);
 #pragma unroll
     for (int j = 0; j < kSlices; j++) {
       const unsigned slice = unsigned(j) * kSliceBytes;
-      Slice<1> p, ds;  // transposed: rows are keys
-      against_rows<1>(k, q_rows_at + slice, p);
-      against_rows<1>(v, dy_rows_at + slice, ds);
+      Slice<kM> p, ds;  // transposed: rows are keys
+      against_rows<kM>(k, q_rows_at + slice, p);
+      against_rows<kM>(v, dy_rows_at + slice, ds);
 #pragma unroll
       for (int e = 0; e < 2; e++) {
         const int column = j * 16 + e * 8 + lane % 4 * 2;
         const float2 of_lse = *reinterpret_cast<const float2*>(&rows_lse[i % 2][column]);
         const float2 of_delta = *reinterpret_cast<const float2*>(&rows_delta[i % 2][column]);
 #pragma unroll
-        for (int at = 0; at < 4; at++) {
+        for (int at = 0; at < kM * 4; at++) {
           const bool second = at % 2 == 1;
-          float& x = p[0][e][at];
+          float &x = p[at / 4][e][at % 4], &y = ds[at / 4][e][at % 4];
           x = exp2_approx(fmaf(x, scale_log2, -kLog2E * (second ? of_lse.y : of_lse.x)));
-          if (kPacked || i == 0) {
-            const int key = keys + own + lane / 4 + at / 2 * 8, query = column + at % 2;
-            if (key > queries + query || (kPacked && key < rows_start[i % 2][query])) x = 0;
+          y -= second ? of_delta.y : of_delta.x;
+        }
+        if (!all_see) {
+#pragma unroll
+          for (int at = 0; at < kM * 4; at++) {
+            const int key = keys + own + at / 4 * 16 + lane / 4 + at / 2 % 2 * 8;
+            const int query = column + at % 2;
+            if (key > queries + query || (kPacked && key < rows_start[i % 2][query])) {
+              p[at / 4][e][at % 4] = 0;
+            }
           }
-          ds[0][e][at] = x * (ds[0][e][at] - (second ? of_delta.y : of_delta.x));
+        }
+#pragma unroll
+        for (int at = 0; at < kM * 4; at++) {
+          ds[at / 4][e][at % 4] *= p[at / 4][e][at % 4];
         }
       }
-      accumulate<1>(p, dy_columns + slice, dv);
-      accumulate<1>(ds, q_columns + slice, dk);
+      accumulate<kM>(p, dy_columns + slice, dv);
+      accumulate<kM>(ds, q_columns + slice, dk);
     }
   }
   await_stages<0>();  // of a packed row, the tile that is not looked at
   __syncthreads();
   float* const shared = reinterpret_cast<float*>(storage);
-  store_rows(head, 1, keys, shared, dk, scale);
-  store_rows(head, 2, keys, shared, dv, 1.0f);
+#pragma unroll
+  for (int m = 0; m < kM; m++) {
+    store_rows(head, 1, keys + own + m * 16, shared, dk[m], scale);
+    store_rows(head, 2, keys + own + m * 16, shared, dv[m], 1.0f);
+  }
 }
 
 }  // namespace
@@ -254,12 +289,18 @@ __global__ void __launch_bounds__(kThreads, 3)
 void backward(const AttentionArgs& a) {
   sum_dy_y<<<blocks_for(a.B * a.T * a.H, 256 / 8), 256, 0, stream()>>>(a);
   launched("attention_backward, delta");
-  const dim3 grid(static_cast<unsigned>(a.B * a.H), static_cast<unsigned>(blocks_for(a.T, kTile)));
+  const bool few = a.T <= kTile, packed = a.position != nullptr;
+  const dim3 grid(static_cast<unsigned>(a.B * a.H),
+                  static_cast<unsigned>(blocks_for(a.T, few ? kTile : 2 * kTile)));
   const auto start = [&](auto kernel) { kernel<<<grid, kThreads, 0, stream()>>>(a); };
-  start(a.position != nullptr ? differentiate_keys<true> : differentiate_keys<false>);
-  launched("attention_backward, dk and dv on tensor cores");
-  start(a.position != nullptr ? differentiate_queries<true> : differentiate_queries<false>);
-  launched("attention_backward, dq on tensor cores");
+  if (packed) {
+    start(few ? differentiate_keys<1, true> : differentiate_keys<2, true>);
+    start(few ? differentiate_queries<1, true> : differentiate_queries<2, true>);
+  } else {
+    start(few ? differentiate_keys<1, false> : differentiate_keys<2, false>);
+    start(few ? differentiate_queries<1, false> : differentiate_queries<2, false>);
+  }
+  launched("attention_backward, tensor cores");
 }
 
 }  // namespace farsight::cuda::matrix
