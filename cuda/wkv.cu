@@ -22,13 +22,25 @@ template <class T, int V, int kCount, bool kGated>
 struct Inputs {
   Packed<T, V> k[kCount], v[kCount], r[kGated ? kCount : 1];
   __device__ void load(const WkvArgs& a, const Place<V>& place, int begin) {
+    if (begin + kCount <= int(a.T)) {
+      load_some<true>(a, place, begin);
+    } else {
+      load_some<false>(a, place, begin);
+    }
+  }
+
+ private:
+  template <bool kWhole>
+  __device__ void load_some(const WkvArgs& a, const Place<V>& place, int begin) {
+    const T* k_at = place.template at<T>(a, a.k, a.k_stride, begin);
+    const T* v_at = place.template at<T>(a, a.v, a.v_stride, begin);
+    const T* r_at = kGated ? place.template at<T>(a, a.r, a.r_stride, begin) : nullptr;
 #pragma unroll
     for (int i = 0; i < kCount; i++) {
-      if (begin + i >= a.T) break;
-      const std::int64_t row = place.row(a, begin + i);
-      k[i].load(static_cast<const T*>(a.k) + row * a.k_stride + place.d);
-      v[i].load(static_cast<const T*>(a.v) + row * a.v_stride + place.d);
-      if constexpr (kGated) r[i].load(static_cast<const T*>(a.r) + row * a.r_stride + place.d);
+      if (!kWhole && begin + i >= int(a.T)) break;
+      k[i].load(k_at + i * int(a.k_stride));
+      v[i].load(v_at + i * int(a.v_stride));
+      if constexpr (kGated) r[i].load(r_at + i * int(a.r_stride));
     }
   }
 };
@@ -44,26 +56,26 @@ __device__ void sum_up(const In& in, const Segment& at, const Rates<V>& rates, S
     in.v[i].to(v);
 #pragma unroll
     for (int j = 0; j < V; j++) {
-      if (at.starts_at(i)) s[j] = Sums();
+      s[j].restart_if(at.starts_at(i));
       s[j] = after(s[j], rates.w[j], k[j] * kLog2E, v[j]);
     }
   }
 }
 
 /// The segment's outputs; s is the state before it and becomes that behind it.
-template <class T, class In, int V, int kCount, bool kGated>
-__device__ void put_out(const WkvArgs& a, const In& in, const Segment& at, const Place<V>& place,
-                        const Rates<V>& rates, Sums (&s)[V]) {
-  T* y_at = static_cast<T*>(a.y) + place.row(a, at.begin) * a.D + place.d;
+template <bool kWhole, class T, class In, int V, int kCount, bool kGated>
+__device__ void put_out_some(const WkvArgs& a, const In& in, const Segment& at,
+                             const Place<V>& place, const Rates<V>& rates, Sums (&s)[V]) {
+  T* y_at = place.template at<T>(a, a.y, a.D, at.begin);
 #pragma unroll
   for (int i = 0; i < kCount; i++) {
-    if (i >= at.count) break;
+    if (!at.template has<kWhole>(i)) break;
     float k[V], v[V], y[V];
     in.k[i].to(k);
     in.v[i].to(v);
 #pragma unroll
     for (int j = 0; j < V; j++) {
-      if (at.starts_at(i)) s[j] = Sums();
+      s[j].restart_if(at.starts_at(i));
       k[j] *= kLog2E;
       const Balance to(s[j].o, rates.first[j] + k[j]);
       y[j] = (to.left * s[j].a + to.right * v[j]) * reciprocal_approx(to.left * s[j].b + to.right);
@@ -77,7 +89,16 @@ __device__ void put_out(const WkvArgs& a, const In& in, const Segment& at, const
         y[j] *= sigmoid(r[j]);
       }
     }
-    if (place.stores) store_elements<V>(y_at + i * a.D, y);
+    if (place.stores) store_elements<V>(y_at + i * int(a.D), y);
+  }
+}
+template <class T, class In, int V, int kCount, bool kGated>
+__device__ void put_out(const WkvArgs& a, const In& in, const Segment& at, const Place<V>& place,
+                        const Rates<V>& rates, Sums (&s)[V]) {
+  if (at.count == kCount) {
+    put_out_some<true, T, In, V, kCount, kGated>(a, in, at, place, rates, s);
+  } else {
+    put_out_some<false, T, In, V, kCount, kGated>(a, in, at, place, rates, s);
   }
 }
 
@@ -107,7 +128,7 @@ __device__ void keep(const WkvArgs& a, const Place<V>& place, int begin, const S
 }
 
 template <class T, int V, bool kGated>
-__global__ void __launch_bounds__(32 * kSequentialWarps)
+__global__ void __launch_bounds__(32 * kSequentialWarps, sizeof(T) == 2 ? 8 : 1)
     walk(const __grid_constant__ WkvArgs a, int groups) {
   const int group = int(blockIdx.x) * kSequentialWarps + int(threadIdx.y);
   if (group >= groups) return;  // whole warps
@@ -118,7 +139,7 @@ __global__ void __launch_bounds__(32 * kSequentialWarps)
   load_initial<V>(a, place, s);
   In now, next;
   now.load(a, place, 0);
-  for (int begin = 0; begin < a.T; begin += kSequentialSteps) {
+  for (int begin = 0; begin < int(a.T); begin += kSequentialSteps) {
     next.load(a, place, begin + kSequentialSteps);
     const Segment at = Segment::at<kSequentialSteps>(a, place, begin);
     keep<V>(a, place, begin, s);
@@ -129,7 +150,8 @@ __global__ void __launch_bounds__(32 * kSequentialWarps)
 }
 
 template <class T, int V, bool kGated>
-__global__ void __launch_bounds__(32 * kSegments) walk_together(const __grid_constant__ WkvArgs a) {
+__global__ void __launch_bounds__(32 * kSegments, sizeof(T) == 2 ? 4 : 1)
+    walk_together(const __grid_constant__ WkvArgs a) {
   using In = Inputs<T, V, kSteps, kGated>;
   // In turns: who is still at one must not see the next.
   __shared__ Exchange<V, kSegments> exchange[2];
@@ -144,7 +166,7 @@ __global__ void __launch_bounds__(32 * kSegments) walk_together(const __grid_con
     carry[0].put(0, s);
   }
   int turn = 0;
-  for (int block = 0; block < a.T; block += kSegments * kSteps) {
+  for (int block = 0; block < int(a.T); block += kSegments * kSteps) {
     const int begin = block + warp * kSteps;
     In in;
     in.load(a, place, begin);
@@ -191,6 +213,7 @@ void launch(const WkvArgs& a) {
 
 void wkv_forward(const WkvArgs& a) {
   if (a.B == 0 || a.D == 0) return;
+  if (a.B * a.T >= std::int64_t{1} << 31) unsupported("wkv_forward", "2^31 tokens");
   with_device_type(a.type, "wkv_forward", [&]<class T>() {
     const bool gated = a.r != nullptr;
     if (pairs_move_together<T>(a)) {

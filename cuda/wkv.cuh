@@ -16,6 +16,9 @@ inline constexpr float kLn2 = 0.6931471805599453f;
 
 struct Sums {
   float a = 0, b = 0, o = kNothing;  // 2^o a and 2^o b
+
+  /// A sequence begins here: with that exponent a and b weigh nothing, whatever they are.
+  __device__ void restart_if(bool starts) { o = starts ? kNothing : o; }
 };
 
 /// Two exponents brought to the larger one: `left` and `right` are 2^(itself - max).
@@ -54,8 +57,13 @@ struct Place {
     stores = d < a.D;
     if (!stores) d = int(a.D) - V;
   }
-  /// Of the activations, flattened.
-  __device__ std::int64_t row(const WkvArgs& a, int t) const { return b * a.T + t; }
+  /// Of the activations, flattened: there are fewer than 2^31.
+  __device__ int row(const WkvArgs& a, int t) const { return b * int(a.T) + t; }
+  /// The thread's elements at step t; further steps are stride(...) on.
+  template <class T>
+  __device__ T* at(const WkvArgs& a, const void* tensor, std::int64_t stride, int t) const {
+    return static_cast<T*>(const_cast<void*>(tensor)) + std::int64_t(row(a, t)) * int(stride) + d;
+  }
 };
 
 /// The steps [begin, begin + count) of a sequence that a warp works on; bit i of `starts`: a
@@ -74,6 +82,11 @@ struct Segment {
     return s;
   }
   __device__ bool starts_at(int i) const { return (starts >> i & 1) != 0; }
+  /// Whether there is a step i: known beforehand in a whole segment.
+  template <bool kWhole>
+  __device__ bool has(int i) const {
+    return kWhole || i < count;
+  }
   /// By how much sums lose weight over the segment.
   __device__ float shift(float w) const { return starts != 0 ? kNothing : float(count) * w; }
 };

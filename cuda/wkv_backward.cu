@@ -19,6 +19,19 @@ using namespace wkv_parts;
 constexpr int kWarps = 4, kSteps = 8;
 static_assert(kWarps * kSteps == kWkvChunk);
 
+/// The same, but the compiler does not know: or it would keep what it has unpacked from one sweep to
+/// the next, for which there are no registers.
+__device__ inline unsigned unknown(unsigned x) {
+  asm volatile("" : "+r"(x));
+  return x;
+}
+template <class T, int V>
+__device__ void unpack(const Packed<T, V>& from, float (&x)[V]) {
+  Packed<T, V> again = from;
+  if constexpr (sizeof(again.raw) == sizeof(unsigned)) again.raw = unknown(unsigned(again.raw));
+  again.to(x);
+}
+
 /// A warp's steps, and what they leave for the way back. Beyond a gate the gradient is rounded to
 /// the type of the activations, as it would be if the gate were an operation of its own.
 template <class T, int V>
@@ -29,7 +42,7 @@ struct Steps {
 
 /// dy becomes dy sigmoid(r), what the average itself gets. dr is done with here.
 template <class T, int V>
-__device__ void through_gate(const WkvArgs& a, const Place<V>& place, std::int64_t row,
+__device__ void through_gate(const WkvArgs& a, const Place<V>& place, int t,
                              const Packed<T, V>& r_packed, const float (&y)[V],
                              Packed<T, V>& dy_packed) {
   float r[V], dr[V], dy[V];
@@ -43,23 +56,23 @@ __device__ void through_gate(const WkvArgs& a, const Place<V>& place, std::int64
   }
   dy_packed.from(dy);
   if (a.dr == nullptr || !place.stores) return;
-  put_elements<V>(static_cast<T*>(a.dr) + row * a.dr_stride + place.d, dr, a.dr_add);
+  put_elements<V>(place.template at<T>(a, a.dr, a.dr_stride, t), dr, a.dr_add);
 }
 
 /// Up through the warp's steps, from the state before them.
-template <class T, int V, bool kGated>
+template <bool kWhole, class T, int V, bool kGated>
 __device__ void rebuild(const WkvArgs& a, const Place<V>& place, const Segment& at,
                         const Rates<V>& rates, const Packed<T, V> (&r)[kGated ? kSteps : 1],
                         Sums (&s)[V], Steps<T, V>& steps) {
 #pragma unroll
   for (int i = 0; i < kSteps; i++) {
-    if (i >= at.count) break;
+    if (!at.template has<kWhole>(i)) break;
     float k[V], v[V], y[V];
-    steps.k[i].to(k);
-    steps.v[i].to(v);
+    unpack(steps.k[i], k);
+    unpack(steps.v[i], v);
 #pragma unroll
     for (int j = 0; j < V; j++) {
-      if (at.starts_at(i)) s[j] = Sums();
+      s[j].restart_if(at.starts_at(i));
       k[j] *= kLog2E;
       const Balance to(s[j].o, rates.first[j] + k[j]);
       const float sum = to.left * s[j].b + to.right, share = reciprocal_approx(sum);
@@ -70,7 +83,7 @@ __device__ void rebuild(const WkvArgs& a, const Place<V>& place, const Segment& 
       s[j] = after(s[j], rates.w[j], k[j], v[j]);
     }
     if constexpr (kGated) {
-      through_gate<T, V>(a, place, place.row(a, at.begin + i), r[i], y, steps.dwkv[i]);
+      through_gate<T, V>(a, place, at.begin + i, r[i], y, steps.dwkv[i]);
     }
   }
 }
@@ -86,35 +99,37 @@ __device__ Sums before(const Sums& s, const Steps<T, V>& steps, int i, int j, fl
 }
 
 /// Down through the warp's steps, for what they alone add to the adjoints.
-template <class T, int V>
+template <bool kWhole, class T, int V>
 __device__ void sum_up(const Steps<T, V>& steps, const Segment& at, const Rates<V>& rates,
                        Sums (&s)[V]) {
 #pragma unroll
   for (int i = kSteps - 1; i >= 0; i--) {
-    if (i >= at.count) continue;
+    if (!at.template has<kWhole>(i)) continue;
     float v[V], dwkv[V];
-    steps.v[i].to(v);
-    steps.dwkv[i].to(dwkv);
+    unpack(steps.v[i], v);
+    unpack(steps.dwkv[i], dwkv);
 #pragma unroll
     for (int j = 0; j < V; j++) {
-      s[j] = at.starts_at(i) ? Sums() : before<T, V>(s[j], steps, i, j, rates.w[j], v[j], dwkv[j]);
+      s[j] = before<T, V>(s[j], steps, i, j, rates.w[j], v[j], dwkv[j]);
+      s[j].restart_if(at.starts_at(i));
     }
   }
 }
 
 /// Down again, from the adjoints behind them: dk, dv and shares of dw and dfirst.
-template <class T, int V>
+template <bool kWhole, class T, int V>
 __device__ void differentiate(const WkvArgs& a, const Place<V>& place, const Segment& at,
                               const Rates<V>& rates, const Steps<T, V>& steps, Sums (&s)[V],
                               float (&dw)[V], float (&dfirst)[V]) {
-  const std::int64_t row = place.row(a, at.begin);
+  T* dk_at = place.template at<T>(a, a.dk, a.dk_stride, at.begin);
+  T* dv_at = place.template at<T>(a, a.dv, a.dv_stride, at.begin);
 #pragma unroll
   for (int i = kSteps - 1; i >= 0; i--) {
-    if (i >= at.count) continue;
+    if (!at.template has<kWhole>(i)) continue;
     float k[V], v[V], dwkv[V], dk[V], dv[V];
-    steps.k[i].to(k);
-    steps.v[i].to(v);
-    steps.dwkv[i].to(dwkv);
+    unpack(steps.k[i], k);
+    unpack(steps.v[i], v);
+    unpack(steps.dwkv[i], dwkv);
 #pragma unroll
     for (int j = 0; j < V; j++) {
       k[j] *= kLog2E;
@@ -127,91 +142,111 @@ __device__ void differentiate(const WkvArgs& a, const Place<V>& place, const Seg
       dk[j] = from_first + scale * (s[j].a * v[j] + s[j].b);
       dfirst[j] += from_first;
       dw[j] += exp2_approx(rates.w[j] + s[j].o + exponent) * (s[j].a * past + s[j].b * weight);
-      s[j] = at.starts_at(i) ? Sums() : before<T, V>(s[j], steps, i, j, rates.w[j], v[j], dwkv[j]);
+      s[j] = before<T, V>(s[j], steps, i, j, rates.w[j], v[j], dwkv[j]);
+      s[j].restart_if(at.starts_at(i));
     }
     if (!place.stores) continue;
-    if (a.dk != nullptr) {
-      put_elements<V>(static_cast<T*>(a.dk) + (row + i) * a.dk_stride + place.d, dk, a.dk_add);
-    }
-    if (a.dv != nullptr) {
-      put_elements<V>(static_cast<T*>(a.dv) + (row + i) * a.dv_stride + place.d, dv, a.dv_add);
+    if (a.dk != nullptr) put_elements<V>(dk_at + i * int(a.dk_stride), dk, a.dk_add);
+    if (a.dv != nullptr) put_elements<V>(dv_at + i * int(a.dv_stride), dv, a.dv_add);
+  }
+}
+
+/// What the warps of a block tell each other.
+template <int V>
+struct Shared {
+  Exchange<V, kWarps> up, down;
+  Exchange<V, 1> carry[2];  // the adjoints behind the chunk, in turns
+};
+
+template <bool kWhole, class T, int V, bool kGated>
+__device__ void chunk_back(const WkvArgs& a, const Place<V>& place, const Rates<V>& rates,
+                           int chunk, int turn, Shared<V>& shared, float (&dw)[V],
+                           float (&dfirst)[V]) {
+  const int warp = int(threadIdx.y);
+  const Segment at = Segment::at<kSteps>(a, place, (chunk * kWarps + warp) * kSteps);
+  Steps<T, V> steps;
+  Packed<T, V> r[kGated ? kSteps : 1];
+  {
+    const T* k_at = place.template at<T>(a, a.k, a.k_stride, at.begin);
+    const T* v_at = place.template at<T>(a, a.v, a.v_stride, at.begin);
+    const T* dy_at = place.template at<T>(a, a.dy, a.D, at.begin);
+    const T* r_at = kGated ? place.template at<T>(a, a.r, a.r_stride, at.begin) : nullptr;
+#pragma unroll
+    for (int i = 0; i < kSteps; i++) {
+      if (!at.template has<kWhole>(i)) break;
+      steps.k[i].load(k_at + i * int(a.k_stride));
+      steps.v[i].load(v_at + i * int(a.v_stride));
+      steps.dwkv[i].load(dy_at + i * int(a.D));
+      if constexpr (kGated) r[i].load(r_at + i * int(a.r_stride));
     }
   }
+  Sums s[V], own[V];
+  if (chunk > 0) load_sums<V>(checkpoint(a, place, chunk), a.D, s);
+#pragma unroll
+  for (int i = 0; i < kSteps; i++) {
+    if (!at.template has<kWhole>(i)) break;
+    float k[V], v[V];
+    unpack(steps.k[i], k);
+    unpack(steps.v[i], v);
+#pragma unroll
+    for (int j = 0; j < V; j++) {
+      own[j].restart_if(at.starts_at(i));
+      own[j] = after(own[j], rates.w[j], k[j] * kLog2E, v[j]);
+    }
+  }
+  shared.up.put(warp, own, at);
+  __syncthreads();
+  for (int earlier = 0; earlier < warp; earlier++) {
+    shared.up.pass(earlier, rates.w, s);
+  }
+  rebuild<kWhole, T, V, kGated>(a, place, at, rates, r, s, steps);
+#pragma unroll
+  for (int j = 0; j < V; j++) {
+    own[j] = Sums();
+  }
+  sum_up<kWhole, T, V>(steps, at, rates, own);
+  shared.down.put(warp, own, at);
+  __syncthreads();
+#pragma unroll
+  for (int j = 0; j < V; j++) {
+    s[j] = shared.carry[turn].get(0, j);
+  }
+  for (int later = kWarps - 1; later > warp; later--) {
+    shared.down.pass(later, rates.w, s);
+  }
+  if (warp == 0) {
+    Sums end[V];
+#pragma unroll
+    for (int j = 0; j < V; j++) {
+      end[j] = joined(s[j], at.shift(rates.w[j]), own[j]);
+    }
+    shared.carry[turn ^ 1].put(0, end);
+  }
+  differentiate<kWhole, T, V>(a, place, at, rates, steps, s, dw, dfirst);
 }
 
 template <class T, int V, bool kGated>
 __global__ void __launch_bounds__(32 * kWarps, sizeof(T) == 2 ? 4 : 1)
     walk_back(const __grid_constant__ WkvArgs a) {
-  __shared__ Exchange<V, kWarps> up, down;
-  __shared__ Exchange<V, 1> carry[2];  // the adjoints behind the chunk, in turns
+  __shared__ Shared<V> shared;
   const int warp = int(threadIdx.y);
   const Place<V> place(a, int(blockIdx.x));
   const Rates<V> rates(a, place.d);
   float dw[V] = {}, dfirst[V] = {};
-  if (warp == 0) carry[0].put(0, {});
-  int turn = 0;
-  for (int chunk = int(a.chunks) - 1; chunk >= 0; chunk--, turn ^= 1) {
-    const Segment at = Segment::at<kSteps>(a, place, (chunk * kWarps + warp) * kSteps);
-    Steps<T, V> steps;
-    Packed<T, V> r[kGated ? kSteps : 1];
-#pragma unroll
-    for (int i = 0; i < kSteps; i++) {
-      if (i >= at.count) break;
-      const std::int64_t row = place.row(a, at.begin + i);
-      steps.k[i].load(static_cast<const T*>(a.k) + row * a.k_stride + place.d);
-      steps.v[i].load(static_cast<const T*>(a.v) + row * a.v_stride + place.d);
-      steps.dwkv[i].load(static_cast<const T*>(a.dy) + row * a.D + place.d);
-      if constexpr (kGated) r[i].load(static_cast<const T*>(a.r) + row * a.r_stride + place.d);
-    }
-    Sums s[V], own[V];
-    if (chunk > 0) load_sums<V>(checkpoint(a, place, chunk), a.D, s);
-#pragma unroll
-    for (int i = 0; i < kSteps; i++) {
-      if (i >= at.count) break;
-      float k[V], v[V];
-      steps.k[i].to(k);
-      steps.v[i].to(v);
-#pragma unroll
-      for (int j = 0; j < V; j++) {
-        if (at.starts_at(i)) own[j] = Sums();
-        own[j] = after(own[j], rates.w[j], k[j] * kLog2E, v[j]);
-      }
-    }
-    up.put(warp, own, at);
-    __syncthreads();
-    for (int earlier = 0; earlier < warp; earlier++) {
-      up.pass(earlier, rates.w, s);
-    }
-    rebuild<T, V, kGated>(a, place, at, rates, r, s, steps);
-#pragma unroll
-    for (int j = 0; j < V; j++) {
-      own[j] = Sums();
-    }
-    sum_up<T, V>(steps, at, rates, own);
-    down.put(warp, own, at);
-    __syncthreads();
-#pragma unroll
-    for (int j = 0; j < V; j++) {
-      s[j] = carry[turn].get(0, j);
-    }
-    for (int later = kWarps - 1; later > warp; later--) {
-      down.pass(later, rates.w, s);
-    }
-    if (warp == 0) {
-      Sums end[V];
-#pragma unroll
-      for (int j = 0; j < V; j++) {
-        end[j] = joined(s[j], at.shift(rates.w[j]), own[j]);
-      }
-      carry[turn ^ 1].put(0, end);
-    }
-    differentiate<T, V>(a, place, at, rates, steps, s, dw, dfirst);
+  if (warp == 0) shared.carry[0].put(0, {});
+  int turn = 0, chunk = int(a.chunks) - 1;
+  if (a.T % kWkvChunk != 0) {
+    chunk_back<false, T, V, kGated>(a, place, rates, chunk--, turn, shared, dw, dfirst);
+    turn = 1;
+  }
+  for (; chunk >= 0; chunk--, turn ^= 1) {
+    chunk_back<true, T, V, kGated>(a, place, rates, chunk, turn, shared, dw, dfirst);
   }
   // The warps' shares, in order; `up` is read no more since the last barrier.
 #pragma unroll
   for (int j = 0; j < V; j++) {
-    up.sums[warp][0][threadIdx.x * V + j] = dw[j];
-    up.sums[warp][1][threadIdx.x * V + j] = dfirst[j];
+    shared.up.sums[warp][0][threadIdx.x * V + j] = dw[j];
+    shared.up.sums[warp][1][threadIdx.x * V + j] = dfirst[j];
   }
   __syncthreads();
   if (warp > 1 || !place.stores) return;
@@ -220,7 +255,7 @@ __global__ void __launch_bounds__(32 * kWarps, sizeof(T) == 2 ? 4 : 1)
   for (int from = 0; from < kWarps; from++) {
 #pragma unroll
     for (int j = 0; j < V; j++) {
-      total[j] += up.sums[from][warp][threadIdx.x * V + j];
+      total[j] += shared.up.sums[from][warp][threadIdx.x * V + j];
     }
   }
   store_elements<V>(static_cast<float*>(a.partial) + (place.b * 2 + warp) * a.D + place.d, total);
@@ -249,6 +284,7 @@ void launch(const WkvArgs& a) {
 
 void wkv_backward(const WkvArgs& a) {
   if (a.D == 0) return;
+  if (a.B * a.T >= std::int64_t{1} << 31) unsupported("wkv_backward", "2^31 tokens");
   if (a.B > 0) {
     with_device_type(a.type, "wkv_backward", [&]<class T>() {
       const bool gated = a.r != nullptr;
