@@ -1,7 +1,6 @@
 #include "bench/measurement.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "core/check.h"
 
@@ -11,11 +10,6 @@ Repetition::Repetition(const Effort& effort) : effort_(effort), start_(seconds_n
 
 bool Repetition::wanted() {
   return runs_++ < effort_.least_runs || seconds_now() - start_ < effort_.seconds;
-}
-
-double seconds_now() {
-  using std::chrono::steady_clock;
-  return std::chrono::duration<double>(steady_clock::now().time_since_epoch()).count();
 }
 
 double median(std::vector<double> values) {

@@ -4,6 +4,8 @@
 
 #include <vector>
 
+#include "core/clock.h"
+
 namespace farsight::bench {
 
 struct Effort {
@@ -22,9 +24,6 @@ class Repetition {
   double start_;
   int runs_ = 0;
 };
-
-/// Of a steady clock.
-double seconds_now();
 
 /// The middle value; of an even number, the mean of the two in the middle.
 double median(std::vector<double> values);

@@ -1,9 +1,9 @@
 #include "train/step.h"
 
-#include <chrono>
 #include <cmath>
 
 #include "autograd/tape.h"
+#include "core/clock.h"
 #include "core/device_calls.h"
 #include "ops/linear_cross_entropy.h"
 #include "ops/tally.h"
@@ -38,11 +38,6 @@ void run_backward(const Model& model, const StepInputs& inputs, const Tensor& ta
     add = true;
   }
   model.parameters->complete_gradients();
-}
-
-double seconds_now() {
-  using std::chrono::steady_clock;
-  return std::chrono::duration<double>(steady_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace

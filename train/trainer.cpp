@@ -2,13 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <deque>
 
 #include "core/atomic_folder.h"
+#include "core/clock.h"
 #include "core/files.h"
 #include "eval/recall.h"
 #include "train/step.h"
@@ -22,11 +22,6 @@ volatile std::sig_atomic_t interrupts = 0;
 extern "C" void on_interrupt(int signal) {
   if (interrupts != 0) std::_Exit(128 + signal);
   interrupts = 1;
-}
-
-double seconds_now() {
-  using std::chrono::steady_clock;
-  return std::chrono::duration<double>(steady_clock::now().time_since_epoch()).count();
 }
 
 /// One run of the loop.
