@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# make sanitize-gpu: the operations' GPU tests at tiny shapes under compute-sanitizer, one line a tool.
+# make sanitize-gpu: the operations' GPU tests at tiny shapes under compute-sanitizer, one line a tool;
+# the operations are dealt out to SANITIZE_SHARDS processes a tool, by default as many as there are cores.
 #   sanitize_gpu.sh PROGRAM        for example build/bin/farsight_tests
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -15,20 +16,35 @@ fi
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 tools=(memcheck racecheck initcheck synccheck)
+shards=${SANITIZE_SHARDS:-$((($(nproc) + 3) / 4))}
 for tool in "${tools[@]}"; do
-  timeout "${SANITIZE_SECONDS:-900}" "$sanitizer" --tool "$tool" "$program" \
-    -tc="gpu: operations agree*,gpu: a gradient that is already there*" >"$logs/$tool" 2>&1 &
+  for ((shard = 0; shard < shards; shard++)); do
+    FARSIGHT_TEST_SHARD=$shard/$shards timeout "${SANITIZE_SECONDS:-900}" \
+      "$sanitizer" --tool "$tool" "$program" \
+      -tc="gpu: operations agree*,gpu: a gradient that is already there*" \
+      >"$logs/$tool-$shard" 2>&1 &
+  done
 done
 wait
 
 failed=0
 for tool in "${tools[@]}"; do
-  tests=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$logs/$tool" | tail -n 1)
-  errors=$(grep -oE '(ERROR|RACECHECK) SUMMARY: .*' "$logs/$tool" | tail -n 1)
-  echo "$tool: ${tests:-did not finish}; ${errors:-no summary}"
-  if [[ "$tests" != *" 0 failed"* || ! "$errors" =~ ": 0 " ]]; then
-    failed=1
-    grep -E '^=========' "$logs/$tool" | head -n 40
-  fi
+  clean=0
+  assertions=0
+  for ((shard = 0; shard < shards; shard++)); do
+    log=$logs/$tool-$shard
+    tests=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
+    errors=$(grep -oE '(ERROR|RACECHECK) SUMMARY: .*' "$log" | tail -n 1)
+    checked=$(grep -oE 'assertions: +[0-9]+' "$log" | grep -oE '[0-9]+' | tail -n 1)
+    assertions=$((assertions + ${checked:-0}))
+    if [[ "$tests" == *" 0 failed"* && "$errors" =~ ": 0 " ]]; then
+      clean=$((clean + 1))
+    else
+      failed=1
+      echo "$tool, shard $shard of $shards: ${tests:-did not finish}; ${errors:-no summary}"
+      grep -E '^=========' "$log" | head -n 40
+    fi
+  done
+  echo "$tool: $clean of $shards shards without an error, $assertions assertions"
 done
 exit "$failed"

@@ -3,9 +3,11 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cstdlib>
 #include <functional>
 #include <numeric>
+#include <string_view>
 
 #include "autograd/gradcheck.h"
 #include "autograd/tape.h"
@@ -104,9 +106,28 @@ std::vector<Sizes> gpu_sizes(const OpCase& c) {
   return all;
 }
 
+/// FARSIGHT_TEST_SHARD=2/4 takes every fourth of the operations, from the third on: a sanitizer is slow,
+/// and several can run side by side.
+bool in_shard(std::size_t operation) {
+  const char* text = std::getenv("FARSIGHT_TEST_SHARD");
+  if (text == nullptr) return true;
+  const std::string_view shard(text);
+  const std::size_t slash = shard.find('/');
+  std::size_t index = 0, count = 0;
+  std::from_chars(shard.data(), shard.data() + std::min(slash, shard.size()), index);
+  if (slash != shard.npos) {
+    std::from_chars(shard.data() + slash + 1, shard.data() + shard.size(), count);
+  }
+  REQUIRE_MESSAGE(index < count, "FARSIGHT_TEST_SHARD: expected INDEX/COUNT, got ", text);
+  return operation % count == index;
+}
+
 template <class F>
 void for_each_case(const F& f) {
-  for (const OpCase& c : op_cases()) {
+  const std::vector<OpCase> all = op_cases();
+  for (std::size_t i = 0; i < all.size(); i++) {
+    const OpCase& c = all[i];
+    if (!in_shard(i)) continue;
     for (const Sizes& sizes : gpu_sizes(c)) {
       for (DType dtype : {DType::f32, DType::bf16}) {
         const std::string text = label(c, sizes) + " " + name_of(dtype);
