@@ -171,7 +171,8 @@ MambaState Mamba::empty_state(std::int64_t batch) const {
     state[i].conv = Tensor::zeros({batch, config_.d_conv - 1, I}, compute_, device_, "state");
     state[i].state =
         Tensor::zeros({batch, I, config_.d_state}, accumulator_of(compute_), device_, "state");
-    if (layers_[i].gate) state[i].gate = layers_[i].gate->empty_state(batch, compute_, device_);
+    const std::optional<MambaGate>& gate = layers_[i].gate;
+    if (gate) state[i].gate = gate->empty_state(batch, compute_, device_);
   }
   return state;
 }

@@ -1,8 +1,10 @@
 // Mamba's gates and dropout on the GPU, against the CPU.
 #include <doctest/doctest.h>
 
+#include "autograd/gradcheck.h"
 #include "models/mamba.h"
 #include "models/model.h"
+#include "ops/dropout.h"
 #include "tests/gpu.h"
 #include "tests/small_mamba.h"
 #include "tests/tiny_run.h"
@@ -10,6 +12,23 @@
 
 namespace farsight {
 namespace {
+
+TEST_CASE("gpu: dropout drops what the CPU drops, and the rest has its bits") {
+  if (!have_gpu()) return;
+  const Tensor pass = indices({123, -456}, {2}), pass_there = pass.to(Device::cuda);
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const std::int64_t columns : {1, 7, 8, 864}) {
+      for (const std::int64_t shared : {1, 5}) {
+        INFO(columns, " columns of ", std::string(name_of(dtype)), ", ", shared, " rows a mask");
+        const Tensor x = random_normal({3, 5, columns}, dtype, 4, 1);
+        const auto dropped = [&](const Tensor& from, const Tensor& key) {
+          return dropout(from, {.p = 0.1, .pass = &key, .stream = 77, .shared_rows = shared});
+        };
+        CHECK(equal_bits(dropped(x.to(Device::cuda), pass_there), dropped(x, pass)));
+      }
+    }
+  }
+}
 
 TEST_CASE("gpu: with each gate, loss and gradients agree with the CPU's f32, dropout and all") {
   if (!have_gpu()) return;
