@@ -102,10 +102,19 @@ struct Packed {
   Raw raw;
   __device__ void load(const T* from) { raw = *reinterpret_cast<const Raw*>(from); }
   __device__ void to(float (&x)[N]) const {
-    const auto elements = __builtin_bit_cast(Several<T, N>, raw);
+    if constexpr (sizeof(T) == 2 && N > 1) {  // an instruction each, not two for the upper halves
+      const auto words = __builtin_bit_cast(Several<unsigned, N / 2>, raw);
 #pragma unroll
-    for (int j = 0; j < N; j++) {
-      x[j] = to_float(elements.elements[j]);
+      for (int j = 0; j < N; j += 2) {
+        x[j] = __uint_as_float(words.elements[j / 2] << 16);
+        x[j + 1] = __uint_as_float(words.elements[j / 2] & 0xffff0000u);
+      }
+    } else {
+      const auto elements = __builtin_bit_cast(Several<T, N>, raw);
+#pragma unroll
+      for (int j = 0; j < N; j++) {
+        x[j] = to_float(elements.elements[j]);
+      }
     }
   }
   __device__ void from(const float (&x)[N]) {
