@@ -3,6 +3,7 @@
 
 #include "models/hyena_dialects.h"
 #include "models/pretrained.h"
+#include "models/rwkv_dialects.h"
 
 namespace farsight {
 namespace {
@@ -94,7 +95,9 @@ Json hugging_face_config(const Json& config) {
     return type->as_string() == "mamba" ? mamba_from_hugging_face(config) : config;
   }
   if (is_safari_config(config)) return hyena_from_safari(config);
-  if (is_zoology_config(config)) return hyena_from_zoology(config);
+  if (is_zoology_config(config)) {
+    return is_zoology_rwkv(config) ? rwkv_from_zoology(config) : hyena_from_zoology(config);
+  }
   if (config.contains("d_model") && config.contains("n_layer")) {
     return mamba_from_state_spaces(config);
   }
@@ -148,7 +151,10 @@ Json state_spaces_config(const Json& config) {
 Json config_as(std::string_view format, const Json& config) {
   if (format == "state-spaces") return state_spaces_config(config);
   if (format == "safari") return safari_config(config);
-  if (format == "zoology") return zoology_config(config);
+  if (format == "zoology") {
+    const bool hyena = config.at("model_type").as_string() == "hyena";
+    return hyena ? zoology_config(config) : zoology_from_rwkv(config);
+  }
   return config;
 }
 

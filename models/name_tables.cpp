@@ -263,6 +263,7 @@ constexpr NameFamily kFamilies[] = {
     {"hf", "hyena", kSafari},
     {"safari", "hyena", kSafari},
     {"zoology", "hyena", kZoologyHyena},
+    {"zoology", "rwkv_mlp", kZoologyRwkv},
 };
 
 /// The digits that '#' stands for in `name`; empty text without a '#'; nothing when it is another

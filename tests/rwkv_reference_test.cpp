@@ -81,6 +81,27 @@ TEST_CASE("rwkv: both forms are written as they were read, and not as each other
     const SafetensorsFile written(to / "model.safetensors");
     CHECK(written.tensors().size() == before.parameters->entries().size());
   }
+  // And in zoology's words, with the tied head that it asks for.
+  const Model authors = model_from(kReference / "rwkv-mlp", Device::cpu, DType::f32);
+  convert({.from = kReference / "rwkv-mlp",
+           .to = folder / "zoology",
+           .format = "zoology",
+           .dtype = "f32"});
+  const Model again = model_from(folder / "zoology", Device::cpu, DType::f32);
+  CHECK(same_parameters(again, authors));
+  CHECK(again.config == authors.config);
+  CHECK(SafetensorsFile(folder / "zoology/model.safetensors").find("lm_head.weight") != nullptr);
+  const Json config = read_json(folder / "zoology/config.json");
+  CHECK(config.at("sequence_mixer").at("name").as_string() == "zoology.mixers.rwkv.RWKVTimeMixer");
+  for (const auto& [key, value] :
+       std::vector<std::pair<const char*, Json>>{{"resid_dropout", Json(0.1)},
+                                                 {"layer_norm_epsilon", Json(1e-6)},
+                                                 {"n_layers", Json(0)},
+                                                 {"vocab_size", Json("many")}}) {
+    Json other = Json::parse(config.dump(), "config.json");
+    other[key] = value;
+    CHECK_THROWS_AS(hugging_face_config(Json::parse(other.dump(), "config.json")), Error);
+  }
   fs::copy(kReference / "rwkv/config.json", folder / "rwkv-mlp",
            fs::copy_options::overwrite_existing);
   ExitCode code = ExitCode::ok;
