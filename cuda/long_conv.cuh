@@ -12,7 +12,8 @@ __host__ __device__ inline std::int64_t reached_taps(const LongConvArgs& a) {
   return a.K < a.T ? a.K : a.T;
 }
 
-/// Whether the tensor cores serve these arguments: bf16, not too long, and eight channels move at once.
+/// Whether the tensor cores serve these arguments: bf16, not too long, whole blocks of channels that move
+/// eight at once.
 bool suits_matrix(const LongConvArgs& a);
 void matrix_long_conv_forward(const LongConvArgs& a);
 /// dv, dpre and dpost.

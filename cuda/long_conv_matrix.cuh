@@ -18,27 +18,42 @@
 namespace farsight::cuda {
 
 inline constexpr int kStepTile = 128;
-inline constexpr int kMatrixChannels = 8;  // of a block: a warp each, and 16 bytes of a row
+// A block has 16 channels, a warp each. A thread moves eight of them, 16 bytes of a row, and its neighbour
+// the others: less than 32 bytes memory does not move.
+inline constexpr int kPieces = 2;
+inline constexpr int kMatrixChannels = 8 * kPieces;
 inline constexpr int kMatrixThreads = 32 * kMatrixChannels;
+inline constexpr int kPieceShift = 32;  // elements: the second piece lies in other banks
 
 /// A sequence in shared memory, and how many of them a block has there at once.
 template <int kTiles>
 struct Layout {
   static constexpr int kSteps = kTiles * kStepTile;
-  static constexpr int kRows = kTiles >= 8 ? 1 : 8 / kTiles;
-  static constexpr int kPairs = kRows * kSteps / 2;  // of steps
-  static constexpr int kP = kSteps + kStepTile;      // elements of a channel of p
-  static constexpr int kBefore = 8;                  // zeros before q
-  static constexpr int kQ = kSteps + 2 * kBefore;    // of a copy of a channel of q
+  static constexpr int kRows = kTiles >= 4 ? 1 : 4 / kTiles;
+  static constexpr int kPassages = kRows * kSteps / 2 * kPieces;  // pairs of steps of a piece
+  static constexpr int kMostBlocks = kTiles >= 8 ? 1 : 2;         // of a multiprocessor
+  static constexpr int kP = kSteps + kStepTile;                   // elements of a channel of p
+  static constexpr int kBefore = 8;                               // zeros before q
+  static constexpr int kQ = kSteps + 2 * kBefore;                 // of a copy of a channel of q
 };
 
 template <int kTiles>
 struct P {
-  alignas(16) unsigned short at[Layout<kTiles>::kRows][kMatrixChannels][Layout<kTiles>::kP];
+  alignas(16) unsigned short pieces[Layout<kTiles>::kRows][kPieces]
+                                   [8 * Layout<kTiles>::kP + kPieceShift];
+
+  __device__ unsigned short* of(int row, int channel) {
+    return pieces[row][channel / 8] + channel % 8 * Layout<kTiles>::kP;
+  }
 };
 template <int kTiles, int kRows = Layout<kTiles>::kRows>
 struct Q {
-  alignas(16) unsigned short at[kRows][kMatrixChannels][2][Layout<kTiles>::kQ];
+  alignas(16) unsigned short pieces[kRows][kPieces][16 * Layout<kTiles>::kQ + kPieceShift];
+
+  /// The first of its copies; the late one follows.
+  __device__ unsigned short* of(int row, int channel) {
+    return pieces[row][channel / 8] + channel % 8 * 2 * Layout<kTiles>::kQ;
+  }
 };
 
 // ---- the correlation ----------------------------------------------------------------------------------
@@ -110,50 +125,58 @@ __device__ inline void put_product(void* to, std::int64_t at, const uint4& x, co
               both(before.w, x.w, y.w)};
 }
 
-/// A pair of steps that a thread moves: elements 2 * pair and 2 * pair + 1 of `row` of those in shared
-/// memory.
+/// What a thread moves: elements `first` and `first` + 1 of `row` of those in shared memory, of the
+/// eight channels of a piece.
 template <int kTiles>
-struct Pair {
-  int row, first;
-  __device__ explicit Pair(int pair)
-      : row(pair / (Layout<kTiles>::kSteps / 2)), first(pair % (Layout<kTiles>::kSteps / 2) * 2) {}
+struct Passage {
+  int piece, row, first;
+  __device__ explicit Passage(int number) {
+    constexpr int kPairs = Layout<kTiles>::kSteps / 2;
+    piece = number % kPieces;
+    row = number / kPieces / kPairs;
+    first = number / kPieces % kPairs * 2;
+  }
   /// The time of its first or second step; the forward has time reversed.
   __device__ int time(int step, bool reversed) const {
     return reversed ? Layout<kTiles>::kSteps - 1 - first - step : first + step;
   }
 };
 
-/// Both steps of x y into p, zeros where there are none.
 template <int kTiles>
-__device__ inline void store_pair(P<kTiles>& p, const Pair<kTiles>& pair, const uint4 (&rows)[2]) {
+__device__ inline void store_passage(P<kTiles>& p, const Passage<kTiles>& passage,
+                                     const uint4 (&rows)[2]) {
   unsigned words[8];
   words_of_channels(rows, words);
+  unsigned short* const to = p.of(passage.row, passage.piece * 8) + passage.first;
 #pragma unroll
-  for (int k = 0; k < kMatrixChannels; k++) {
-    *reinterpret_cast<unsigned*>(&p.at[pair.row][k][pair.first]) = words[k];
+  for (int k = 0; k < 8; k++) {
+    *reinterpret_cast<unsigned*>(to + k * Layout<kTiles>::kP) = words[k];
   }
 }
 template <int kTiles>
-__device__ inline void load_pair(const P<kTiles>& p, const Pair<kTiles>& pair, uint4 (&rows)[2]) {
+__device__ inline void load_passage(P<kTiles>& p, const Passage<kTiles>& passage,
+                                    uint4 (&rows)[2]) {
   unsigned words[8];
+  const unsigned short* const from = p.of(passage.row, passage.piece * 8) + passage.first;
 #pragma unroll
-  for (int k = 0; k < kMatrixChannels; k++) {
-    words[k] = *reinterpret_cast<const unsigned*>(&p.at[pair.row][k][pair.first]);
+  for (int k = 0; k < 8; k++) {
+    words[k] = *reinterpret_cast<const unsigned*>(from + k * Layout<kTiles>::kP);
   }
   rows[0] = row_of_step(words, 0);
   rows[1] = row_of_step(words, 1);
 }
 /// Into q, both copies.
 template <int kTiles, int kRows>
-__device__ inline void store_pair(Q<kTiles, kRows>& q, const Pair<kTiles>& pair,
-                                  const unsigned (&words)[8]) {
-  constexpr int kBefore = Layout<kTiles>::kBefore;
+__device__ inline void store_passage(Q<kTiles, kRows>& q, const Passage<kTiles>& passage,
+                                     const unsigned (&words)[8]) {
+  constexpr int kQ = Layout<kTiles>::kQ;
+  unsigned short* const to =
+      q.of(passage.row, passage.piece * 8) + Layout<kTiles>::kBefore + passage.first;
 #pragma unroll
-  for (int k = 0; k < kMatrixChannels; k++) {
-    unsigned short(&copies)[2][Layout<kTiles>::kQ] = q.at[pair.row][k];
-    *reinterpret_cast<unsigned*>(&copies[0][kBefore + pair.first]) = words[k];
-    copies[1][kBefore + pair.first + 1] = static_cast<unsigned short>(words[k]);
-    copies[1][kBefore + pair.first + 2] = static_cast<unsigned short>(words[k] >> 16);
+  for (int k = 0; k < 8; k++) {
+    *reinterpret_cast<unsigned*>(to + k * 2 * kQ) = words[k];
+    to[k * 2 * kQ + kQ + 1] = static_cast<unsigned short>(words[k]);
+    to[k * 2 * kQ + kQ + 2] = static_cast<unsigned short>(words[k] >> 16);
   }
 }
 

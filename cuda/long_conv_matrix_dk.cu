@@ -1,8 +1,8 @@
 // The gradient of the long convolution's taps on tensor cores, bf16: see long_conv_matrix.cuh for the
 // sum.
 //
-// A block has eight channels, a warp each, and a share of the rows. dk of all lags stays in registers
-// while the rows pass through shared memory, and goes to partial[share] at the end.
+// A block has a share of the rows of its channels. dk of all lags stays in registers while the rows pass
+// through shared memory, and goes to partial[share] at the end.
 //
 // Floor: v, pre, post and dy read, 4 B T D elements: 0.15 ms at 65,536 x 864 x 2 bytes and 3 TB/s.
 #include "cuda/long_conv_matrix.cuh"
@@ -17,12 +17,12 @@ struct Shared {
 };
 
 template <int kTiles>
-__global__ void __launch_bounds__(kMatrixThreads, 2)
+__global__ void __launch_bounds__(kMatrixThreads, Layout<kTiles>::kMostBlocks)
     differentiate(const __grid_constant__ LongConvArgs a,
                   const __grid_constant__ LongConvWork work) {
   extern __shared__ uint4 shared_memory[];
   Shared<kTiles>& shared = *reinterpret_cast<Shared<kTiles>*>(shared_memory);
-  constexpr int kPairs = Layout<kTiles>::kPairs, kRows = Layout<kTiles>::kRows;
+  constexpr int kPassages = Layout<kTiles>::kPassages, kRows = Layout<kTiles>::kRows;
   constexpr int kSteps = Layout<kTiles>::kSteps;
   const int warp = threadIdx.x / 32;
   const int channel = int(blockIdx.x % work.channel_blocks) * kMatrixChannels;
@@ -35,28 +35,29 @@ __global__ void __launch_bounds__(kMatrixThreads, 2)
   for (int b = begin; b < end; b += kRows) {
     __syncthreads();  // the rows before have been read
 #pragma unroll 1
-    for (int i = threadIdx.x; i < kPairs; i += kMatrixThreads) {
-      const Pair<kTiles> pair(i);
+    for (int i = threadIdx.x; i < kPassages; i += kMatrixThreads) {
+      const Passage<kTiles> passage(i);
+      const int d = channel + passage.piece * 8;
       uint4 dm[2] = {}, w[2] = {};
 #pragma unroll
       for (int s = 0; s < 2; s++) {
-        const int t = pair.time(s, false);
-        if (b + pair.row >= end || t >= a.T) continue;
-        const std::int64_t row = (b + pair.row) * a.T + t;
-        dm[s] = product(eight_channels(a.dy, row * a.dy_stride + channel),
-                        eight_channels(a.post, row * a.post_stride + channel));
-        w[s] = product(eight_channels(a.v, row * a.v_stride + channel),
-                       eight_channels(a.pre, row * a.pre_stride + channel));
+        const int t = passage.time(s, false);
+        if (b + passage.row >= end || t >= a.T) continue;
+        const std::int64_t row = (b + passage.row) * a.T + t;
+        dm[s] = product(eight_channels(a.dy, row * a.dy_stride + d),
+                        eight_channels(a.post, row * a.post_stride + d));
+        w[s] = product(eight_channels(a.v, row * a.v_stride + d),
+                       eight_channels(a.pre, row * a.pre_stride + d));
       }
-      store_pair<kTiles>(shared.dm, pair, dm);
+      store_passage<kTiles>(shared.dm, passage, dm);
       unsigned words[8];
       words_of_channels(w, words);
-      store_pair<kTiles, kRows>(shared.w, pair, words);
+      store_passage<kTiles, kRows>(shared.w, passage, words);
     }
     __syncthreads();
 #pragma unroll 1
     for (int row = 0; row < kRows; row++) {
-      correlate<kTiles>(sum, shared.dm.at[row][warp], shared.w.at[row][warp][0]);
+      correlate<kTiles>(sum, shared.dm.of(row, warp), shared.w.of(row, warp));
     }
   }
 

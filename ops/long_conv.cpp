@@ -7,12 +7,13 @@
 namespace farsight {
 namespace {
 
-/// Shares of the batch whose sums for dk are kept apart on the GPU: enough blocks (of 8 channels,
-/// two a multiprocessor) to go round some times.
-std::int64_t shares_for(std::int64_t B, std::int64_t D) {
-  constexpr std::int64_t kBlocks = 3 * 264, kBlockChannels = 8;
+/// Shares of the batch whose sums for dk are kept apart on the GPU: enough blocks of 16 channels, one
+/// or (short ones) two a multiprocessor, to go round three times.
+std::int64_t shares_for(std::int64_t B, std::int64_t T, std::int64_t D) {
+  constexpr std::int64_t kMultiprocessors = 132, kBlockChannels = 16, kLong = 512;
+  const std::int64_t blocks = 3 * kMultiprocessors * (T > kLong ? 1 : 2);
   const std::int64_t columns = std::max<std::int64_t>((D + kBlockChannels - 1) / kBlockChannels, 1);
-  return std::clamp<std::int64_t>(kBlocks / columns, 1, std::max<std::int64_t>(B, 1));
+  return std::clamp<std::int64_t>(blocks / columns, 1, std::max<std::int64_t>(B, 1));
 }
 
 LongConvArgs args_of(const char* name, const Tensor& v, const Tensor& pre, const Tensor& post,
@@ -89,7 +90,7 @@ Tensor long_conv(const Tensor& v, const Tensor& pre, const Tensor& post, const T
            g.dbias_add = dbias.add;
            Tensor partial;
            if (device == Device::cuda) {
-             g.shares = shares_for(g.B, g.D);
+             g.shares = shares_for(g.B, g.T, g.D);
              partial = Tensor::empty({g.shares, std::min(g.K, g.T), g.D}, DType::f32, device,
                                      "long_conv.partial");
              g.partial = partial.ptr();
