@@ -6,6 +6,7 @@
 #include "models/model.h"
 #include "ops/dropout.h"
 #include "tests/gpu.h"
+#include "tests/model_inputs.h"
 #include "tests/small_mamba.h"
 #include "tests/tiny_run.h"
 #include "train/step.h"

@@ -4,7 +4,7 @@
 #include "models/hyena.h"
 #include "models/model.h"
 #include "tests/gpu.h"
-#include "tests/small_mamba.h"
+#include "tests/model_inputs.h"
 #include "tests/tiny_run.h"
 #include "train/step.h"
 

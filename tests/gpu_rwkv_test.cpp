@@ -4,7 +4,7 @@
 #include "models/model.h"
 #include "models/rwkv.h"
 #include "tests/gpu.h"
-#include "tests/small_mamba.h"
+#include "tests/model_inputs.h"
 #include "tests/tiny_run.h"
 #include "train/step.h"
 

@@ -10,6 +10,7 @@
 #include "ops/adamw.h"
 #include "ops/linear_cross_entropy.h"
 #include "tests/gpu.h"
+#include "tests/model_inputs.h"
 #include "tests/small_mamba.h"
 #include "tests/tiny_run.h"
 #include "train/step.h"

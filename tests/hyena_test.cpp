@@ -8,11 +8,8 @@
 #include <cmath>
 #include <numbers>
 
-#include "autograd/tape.h"
 #include "models/model.h"
-#include "ops/linear.h"
-#include "ops/linear_cross_entropy.h"
-#include "tests/small_mamba.h"
+#include "tests/model_checks.h"
 #include "tests/temporary_folder.h"
 #include "train/from_settings.h"
 #include "train/resolve.h"
@@ -34,29 +31,12 @@ HyenaConfig safari(HyenaConfig config) {
   return config;
 }
 
+std::string form_of(const HyenaConfig& config) {
+  return config.form == HyenaForm::safari ? "safari" : "authors";
+}
+
 std::int64_t parameters_of(const HyenaConfig& config) {
   return Hyena(config, Device::meta, DType::bf16).parameters().count();
-}
-
-/// Logits [B * T, V] of every position.
-Tensor all_logits(Hyena& hyena, const Tensor& tokens, HyenaState* state = nullptr,
-                  const Tensor* pass = nullptr) {
-  const NoTape inference;
-  const Tensor rows = all_rows(tokens.elements());
-  return linear(hyena.features(tokens, rows, nullptr, state, pass), hyena.head().operand)
-      .to(DType::f64);
-}
-
-/// Largest difference, relative to the largest value.
-double distance(const Tensor& a, const Tensor& b) {
-  REQUIRE(a.elements() == b.elements());
-  double most = 0, scale = 0;
-  for (std::int64_t i = 0; i < a.elements(); i++) {
-    const double difference = std::abs(a.data<double>()[i] - b.data<double>()[i]);
-    most = std::isfinite(difference) ? std::max(most, difference) : INFINITY;
-    scale = std::max(scale, std::abs(b.data<double>()[i]));
-  }
-  return most / scale;
 }
 
 TEST_CASE("hyena: the parameter counts are those of both forms") {
@@ -84,44 +64,38 @@ TEST_CASE("hyena: the presets' full sizes are those of the paper and of the auth
 
 TEST_CASE("hyena: names and shapes are safari's") {
   const std::string layer = "backbone.layers.0.", filter = layer + "mixer.filter_fn.";
-  std::vector<std::pair<std::string, Shape>> expected = {
-      {"backbone.embeddings.word_embeddings.weight", {50256, 864}},
-      {"backbone.embeddings.position_embeddings.weight", {1024, 864}},
-      {layer + "mixer.in_proj.weight", {2592, 864}},
-      {layer + "mixer.in_proj.bias", {2592}},
-      {layer + "mixer.out_proj.weight", {864, 864}},
-      {layer + "mixer.out_proj.bias", {864}},
-      {layer + "mixer.short_filter.weight", {2592, 1, 3}},
-      {layer + "mixer.short_filter.bias", {2592}},
-      {filter + "bias", {864}},
-      {filter + "pos_emb.z", {1, 1024, 33}},
-      {filter + "implicit_filter.0.weight", {64, 33}},
-      {filter + "implicit_filter.0.bias", {64}},
-      {filter + "implicit_filter.1.freq", {1, 64}},
-      {filter + "implicit_filter.2.weight", {64, 64}},
-      {filter + "implicit_filter.2.bias", {64}},
-      {filter + "implicit_filter.4.weight", {64, 64}},
-      {filter + "implicit_filter.4.bias", {64}},
-      {filter + "implicit_filter.6.weight", {864, 64}},
-      {layer + "norm1.weight", {864}},
-      {layer + "norm1.bias", {864}},
-      {layer + "mlp.fc1.weight", {1728, 864}},
-      {layer + "mlp.fc1.bias", {1728}},
-      {layer + "mlp.fc2.weight", {864, 1728}},
-      {layer + "mlp.fc2.bias", {864}},
-      {layer + "norm2.weight", {864}},
-      {layer + "norm2.bias", {864}},
-      {"backbone.ln_f.weight", {864}},
-      {"backbone.ln_f.bias", {864}}};
+  NamesAndShapes expected = {{"backbone.embeddings.word_embeddings.weight", {50256, 864}},
+                             {"backbone.embeddings.position_embeddings.weight", {1024, 864}},
+                             {layer + "mixer.in_proj.weight", {2592, 864}},
+                             {layer + "mixer.in_proj.bias", {2592}},
+                             {layer + "mixer.out_proj.weight", {864, 864}},
+                             {layer + "mixer.out_proj.bias", {864}},
+                             {layer + "mixer.short_filter.weight", {2592, 1, 3}},
+                             {layer + "mixer.short_filter.bias", {2592}},
+                             {filter + "bias", {864}},
+                             {filter + "pos_emb.z", {1, 1024, 33}},
+                             {filter + "implicit_filter.0.weight", {64, 33}},
+                             {filter + "implicit_filter.0.bias", {64}},
+                             {filter + "implicit_filter.1.freq", {1, 64}},
+                             {filter + "implicit_filter.2.weight", {64, 64}},
+                             {filter + "implicit_filter.2.bias", {64}},
+                             {filter + "implicit_filter.4.weight", {64, 64}},
+                             {filter + "implicit_filter.4.bias", {64}},
+                             {filter + "implicit_filter.6.weight", {864, 64}},
+                             {layer + "norm1.weight", {864}},
+                             {layer + "norm1.bias", {864}},
+                             {layer + "mlp.fc1.weight", {1728, 864}},
+                             {layer + "mlp.fc1.bias", {1728}},
+                             {layer + "mlp.fc2.weight", {864, 1728}},
+                             {layer + "mlp.fc2.bias", {864}},
+                             {layer + "norm2.weight", {864}},
+                             {layer + "norm2.bias", {864}},
+                             {"backbone.ln_f.weight", {864}},
+                             {"backbone.ln_f.bias", {864}}};
   for (const HyenaForm form : {HyenaForm::authors, HyenaForm::safari}) {
     Hyena hyena({.form = form, .n_layer = 1}, Device::meta, DType::f32);
     if (form == HyenaForm::safari) expected.erase(expected.begin() + 1);
-    const auto& entries = hyena.parameters().entries();
-    REQUIRE(entries.size() == expected.size());
-    for (std::size_t i = 0; i < expected.size(); i++) {
-      CHECK(entries[i].name == expected[i].first);
-      CHECK(entries[i].parameter->shape == expected[i].second);
-    }
+    check_names_and_shapes(hyena.parameters(), expected);
   }
 }
 
@@ -195,45 +169,15 @@ TEST_CASE("hyena: it begins with the authors' first values") {
   CHECK(rates.time(1023) == 1);
 }
 
-/// Logits of tokens [2, T] fed in pieces of these lengths.
-Tensor in_pieces(Hyena& hyena, const Tokens& tokens, std::int64_t T,
-                 const std::vector<std::int64_t>& lengths) {
-  const std::int64_t V = hyena.config().vocab_size;
-  Tensor logits = Tensor::zeros({2 * T, V}, DType::f64);
-  HyenaState state = hyena.empty_state(2);
-  std::int64_t begin = 0;
-  for (const std::int64_t length : lengths) {
-    Tokens piece;
-    for (std::int64_t b = 0; b < 2; b++) {
-      const auto from = tokens.begin() + b * T + begin;
-      piece.insert(piece.end(), from, from + length);
-    }
-    const Tensor part = all_logits(hyena, indices(piece, {2, length}), &state);
-    for (std::int64_t b = 0; b < 2; b++) {
-      std::copy_n(part.data<double>() + b * length * V, length * V,
-                  logits.data<double>() + (b * T + begin) * V);
-    }
-    begin += length;
-  }
-  REQUIRE(begin == T);
-  REQUIRE(state.length == T);
-  return logits;
-}
-
 TEST_CASE("hyena: token by token and in uneven pieces it computes what one pass computes") {
-  constexpr std::int64_t T = 70;  // the cache grows once, to l_max
   for (const HyenaConfig& config : {kSmall, safari(kSmall)}) {
     for (const auto& [dtype, tolerance] :
          {std::pair{DType::f64, 1e-10}, {DType::f32, 2e-5}, {DType::bf16, 0.1}}) {
-      INFO(std::string(name_of(dtype)));
+      INFO(form_of(config), " ", std::string(name_of(dtype)));
       Hyena hyena(config, Device::cpu, dtype);
       shake(hyena.parameters(), 9);
-      const Tokens tokens = some_tokens(2 * T, 13);
-      const Tensor whole = all_logits(hyena, indices(tokens, {2, T}));
-      CHECK(distance(in_pieces(hyena, tokens, T, std::vector<std::int64_t>(T, 1)), whole) <=
-            tolerance);
-      CHECK(distance(in_pieces(hyena, tokens, T, {1, 2, 58, 3, 5, 1}), whole) <= tolerance);
-      CHECK(distance(in_pieces(hyena, tokens, T, {69, 1}), whole) <= tolerance);
+      // The cache grows once, to l_max.
+      check_in_pieces(hyena, 70, {{1, 2, 58, 3, 5, 1}, {69, 1}}, tolerance);
     }
   }
 }
@@ -241,15 +185,7 @@ TEST_CASE("hyena: token by token and in uneven pieces it computes what one pass 
 TEST_CASE("hyena: a decoder remembers its own sequences and nobody else's") {
   const Model model = make_hyena(kSmall, Device::cpu, DType::f64);
   shake(*model.parameters, 10);
-  const Tokens tokens = some_tokens(12, 13);
-  const Tensor expected = logits_at(model, indices(tokens, {1, 12}), indices({11}, {1}));
-  const Decoder one = model.decoder(1), other = model.decoder(1);
-  Tensor last = one(indices({tokens.begin(), tokens.begin() + 8}, {1, 8}));
-  for (std::size_t i = 8; i < 12; i++) {
-    other(indices({1}, {1, 1}));
-    last = one(indices({tokens[i]}, {1, 1}));
-  }
-  CHECK(distance(last, expected) <= 1e-10);
+  check_decoder_remembers(model);
 }
 
 TEST_CASE("hyena: what is longer than its filter is refused, before training and in a model") {
@@ -263,8 +199,11 @@ TEST_CASE("hyena: what is longer than its filter is refused, before training and
                  "71 tokens is longer than the model's l_max of 70"));
   CHECK(code == ExitCode::data);
   HyenaState state = hyena.empty_state(1);
-  all_logits(hyena, indices(some_tokens(70, 13), {1, 70}), &state);
-  CHECK(mentions(refusal([&] { all_logits(hyena, indices({1}, {1, 1}), &state); }), "71 tokens"));
+  all_logits(hyena, indices(some_tokens(70, 13), {1, 70}), nullptr, &state);
+  CHECK(mentions(refusal([&] {
+                   all_logits(hyena, indices({1}, {1, 1}), nullptr, &state);
+                 }),
+                 "71 tokens"));
 
   Settings settings = settings_of("hyena", "pocket");
   settings.model.l_max = 63;
@@ -298,86 +237,27 @@ TEST_CASE("hyena: dropout acts on embeddings in training, by the pass, and not i
   const Tensor tokens = indices(some_tokens(40, 13), {2, 20});
   const Tensor calm = all_logits(hyena, tokens);
   const Tensor first = indices({1, 0}, {2}), second = indices({2, 0}, {2});
-  const Tensor dropped = all_logits(hyena, tokens, nullptr, &first);
+  const Tensor dropped = all_logits(hyena, tokens, nullptr, nullptr, &first);
   CHECK(distance(dropped, calm) > 1e-3);
-  CHECK(distance(all_logits(hyena, tokens, nullptr, &first), dropped) == 0);
-  CHECK(distance(all_logits(hyena, tokens, nullptr, &second), dropped) > 1e-3);
+  CHECK(distance(all_logits(hyena, tokens, nullptr, nullptr, &first), dropped) == 0);
+  CHECK(distance(all_logits(hyena, tokens, nullptr, nullptr, &second), dropped) > 1e-3);
   HyenaConfig never = kSmall;
   never.embed_dropout = 0;
   Hyena plain(never, Device::cpu, DType::f64);
   shake(plain.parameters(), 5);
-  CHECK(distance(all_logits(plain, tokens, nullptr, &first), calm) == 0);
+  CHECK(distance(all_logits(plain, tokens, nullptr, nullptr, &first), calm) == 0);
 }
 
 TEST_CASE("hyena: computing in bf16 stays close to f32") {
-  const HyenaConfig config{.vocab_size = 13, .d_model = 32, .n_layer = 2, .d_ff = 64, .l_max = 40};
-  Hyena exact(config, Device::cpu, DType::f32), rounded(config, Device::cpu, DType::bf16);
-  exact.parameters().initialise(11);
-  rounded.parameters().initialise(11);
-  const Tensor tokens = indices(some_tokens(80, 13), {2, 40});
-  const double error = distance(all_logits(rounded, tokens), all_logits(exact, tokens));
-  CHECK(error <= 0.04);
-  CHECK(error > 1e-5);
-}
-
-/// Loss of the labelled rows and, when `learn`, its gradients.
-double loss_of(Hyena& hyena, const Tensor& tokens, bool learn) {
-  const Tensor rows = indices({1, 2, 9, 10, 15, 21}, {6});
-  const Tensor targets = indices({3, 0, 12, 7, 7, 1}, {6});
-  const Tensor pass = indices({17, 4}, {2});
-  hyena.parameters().forget_gradients();
-  const Tensor one = Tensor::zeros({1}, DType::f64);
-  one.data<double>()[0] = 1;
-  Tape tape;
-  const Tensor loss = linear_cross_entropy(hyena.features(tokens, rows, nullptr, nullptr, &pass),
-                                           hyena.head().operand, targets, 1.0 / 6);
-  const double value = loss.data<double>()[0];
-  if (learn) tape.backward(loss, one);
-  if (learn) hyena.parameters().complete_gradients();
-  return value;
+  check_bf16_near_f32<Hyena>(
+      HyenaConfig{.vocab_size = 13, .d_model = 32, .n_layer = 2, .d_ff = 64, .l_max = 40}, 40);
 }
 
 TEST_CASE("hyena: the gradient of the whole model equals central differences in f64") {
-  const Tensor tokens = indices(some_tokens(22, 13), {2, 11});
+  const Tensor pass = indices({17, 4}, {2});
   for (const HyenaConfig& config : {kSmall, safari(kSmall)}) {
-    Hyena hyena(config, Device::cpu, DType::f64);
-    ParameterStore& parameters = hyena.parameters();
-    shake(parameters, 6);
-    loss_of(hyena, tokens, true);
-    const Tensor gradients = parameters.gradients().to(DType::f64);
-    double all = 0;
-    for (double g : gradients.span<double>()) {
-      all += g * g;
-    }
-    all = std::sqrt(all);
-    std::uint64_t stream = 100;
-    for (const ParameterStore::Entry& entry : parameters.entries()) {
-      INFO(entry.name);
-      const double* g = gradients.data<double>() + entry.offset;
-      double* p = entry.parameter->master.data<double>();
-      const Tensor start = entry.parameter->master.to(DType::f64);
-      const Tensor direction = random_normal({entry.count}, DType::f64, 8, stream++);
-      const double* v = direction.data<double>();
-      const auto loss_at = [&](double step) {
-        for (std::int64_t i = 0; i < entry.count; i++) {
-          p[i] = start.data<double>()[i] + step * v[i];
-        }
-        return loss_of(hyena, tokens, false);
-      };
-      constexpr double h = 1e-4;  // with four points the error is of order h^4
-      const double numeric =
-          (8 * (loss_at(h) - loss_at(-h)) - (loss_at(2 * h) - loss_at(-2 * h))) / (12 * h);
-      loss_at(0);
-      double analytic = 0, norm = 0;
-      for (std::int64_t i = 0; i < entry.count; i++) {
-        analytic += g[i] * v[i];
-        norm += g[i] * g[i];
-      }
-      CHECK(norm > 0);
-      // Beside the rest of the model, a tiny gradient only has to be right to 1e-10 of it.
-      const double floor = std::max(0.1 * std::sqrt(norm), 1e-4 * all);
-      CHECK(std::abs(analytic - numeric) <= 1e-6 * std::max(std::abs(numeric), floor));
-    }
+    INFO(form_of(config));
+    check_gradients(make_hyena(config, Device::cpu, DType::f64), {.pass = &pass});
   }
 }
 

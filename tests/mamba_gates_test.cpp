@@ -6,6 +6,7 @@
 
 #include "autograd/tape.h"
 #include "models/mamba.h"
+#include "tests/model_checks.h"
 #include "tests/naive_gate.h"
 
 namespace farsight {

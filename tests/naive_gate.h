@@ -1,8 +1,6 @@
 // Mamba's gates by plain loops in double, and what their tests share.
 #pragma once
 
-#include <doctest/doctest.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -29,18 +27,6 @@ inline MambaConfig small_gated(GateKind kind, bool some = false) {
   MambaConfig config = small_config(has_taps(kind) ? 5 : 0, some);
   config.gate = kind;
   return config;
-}
-
-/// Largest difference, relative to the largest value.
-inline double distance(const Tensor& a, const Tensor& b) {
-  REQUIRE(a.elements() == b.elements());
-  double most = 0, scale = 0;
-  for (std::int64_t i = 0; i < a.elements(); i++) {
-    const double difference = std::abs(a.data<double>()[i] - b.data<double>()[i]);
-    most = std::isfinite(difference) ? std::max(most, difference) : INFINITY;
-    scale = std::max(scale, std::abs(b.data<double>()[i]));
-  }
-  return most / scale;
 }
 
 /// One module in f64 beside loops over one sequence of I channels.

@@ -7,6 +7,7 @@
 #include "core/files.h"
 #include "models/mamba.h"
 #include "models/pretrained.h"
+#include "tests/model_inputs.h"
 #include "tests/small_mamba.h"
 #include "tests/temporary_folder.h"
 #include "train/exchange.h"

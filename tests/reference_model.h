@@ -14,7 +14,7 @@
 #include "core/safetensors.h"
 #include "models/pretrained.h"
 #include "ops/linear_cross_entropy.h"
-#include "tests/small_mamba.h"
+#include "tests/model_inputs.h"
 #include "train/optimizer.h"
 
 namespace farsight {

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "models/model.h"
+#include "tests/model_checks.h"
 #include "tests/small_rwkv.h"
 #include "tests/temporary_folder.h"
 #include "train/from_settings.h"
@@ -46,9 +47,9 @@ TEST_CASE("rwkv: names and shapes are those of the Hugging Face checkpoint") {
              .n_layer = 2,
              .d_ff = 3072},
             Device::meta, DType::f32);
-  std::vector<std::pair<std::string, Shape>> expected = {{"rwkv.embeddings.weight", {50277, 768}},
-                                                         {"rwkv.blocks.0.pre_ln.weight", {768}},
-                                                         {"rwkv.blocks.0.pre_ln.bias", {768}}};
+  NamesAndShapes expected = {{"rwkv.embeddings.weight", {50277, 768}},
+                             {"rwkv.blocks.0.pre_ln.weight", {768}},
+                             {"rwkv.blocks.0.pre_ln.bias", {768}}};
   for (const std::string block : {"rwkv.blocks.0.", "rwkv.blocks.1."}) {
     for (const char* norm : {"ln1.weight", "ln1.bias", "ln2.weight", "ln2.bias"}) {
       expected.push_back({block + norm, {768}});
@@ -70,12 +71,7 @@ TEST_CASE("rwkv: names and shapes are those of the Hugging Face checkpoint") {
   expected.push_back({"rwkv.ln_out.weight", {768}});
   expected.push_back({"rwkv.ln_out.bias", {768}});
   expected.push_back({"head.weight", {50277, 768}});
-  const auto& entries = rwkv.parameters().entries();
-  REQUIRE(entries.size() == expected.size());
-  for (std::size_t i = 0; i < expected.size(); i++) {
-    CHECK(entries[i].name == expected[i].first);
-    CHECK(entries[i].parameter->shape == expected[i].second);
-  }
+  check_names_and_shapes(rwkv.parameters(), expected);
 }
 
 TEST_CASE("rwkv: config.json reads back to the same model, and what is no RWKV-4 is refused") {
