@@ -5,11 +5,8 @@
 #include "models/mamba.h"
 #include "models/model.h"
 #include "ops/dropout.h"
-#include "tests/gpu.h"
-#include "tests/model_inputs.h"
+#include "tests/gpu_model_checks.h"
 #include "tests/small_mamba.h"
-#include "tests/tiny_run.h"
-#include "train/step.h"
 
 namespace farsight {
 namespace {
@@ -36,22 +33,10 @@ TEST_CASE("gpu: with each gate, loss and gradients agree with the CPU's f32, dro
   for (const std::string_view gate : kGateKindNames) {
     for (const char* packing : {"off", "on"}) {
       INFO(std::string(gate), ", packing ", std::string(packing));
-      const Resolved settings = resolved(tiny_flags({{"run.model", "mamba-gs"},
-                                                     {"model.gate", std::string(gate)},
-                                                     {"train.packing", packing}}));
-      const Model cpu = model_of(settings.settings, Device::cpu);
-      const Model gpu = model_of(settings.settings, Device::cuda);
-      const GlobalBatch batch = loader_of(settings.settings).at(0);
-      const StepResult expected = forward_backward(cpu, batch);
-      const StepResult got = forward_backward(gpu, batch);
-      CHECK(got.loss == doctest::Approx(expected.loss).epsilon(1e-5));
-      const ParameterStore &a = *cpu.parameters, &b = *gpu.parameters;
-      for (std::size_t i = 0; i < a.entries().size(); i++) {
-        INFO(a.entries()[i].name);
-        const Difference d = difference(b.entries()[i].parameter->master.grad->value,
-                                        a.entries()[i].parameter->master.grad->value);
-        CHECK(d.norm <= 1e-4);
-      }
+      const OnBothDevices models({{"run.model", "mamba-gs"},
+                                  {"model.gate", std::string(gate)},
+                                  {"train.packing", packing}});
+      check_gradients_on_gpu(models, 1e-4);
     }
   }
 }
@@ -69,9 +54,9 @@ TEST_CASE("gpu: with each gate, a sequence fed in pieces gives the CPU's logits"
     const Tokens tokens = some_tokens(12, 13);
     const Tensor expected = logits_at(cpu, indices(tokens, {1, 12}), indices({11}, {1}));
     const Decoder decode = gpu.decoder(1);
-    Tensor last = decode(indices({tokens.begin(), tokens.begin() + 8}, {1, 8}).to(Device::cuda));
-    for (std::size_t i = 8; i < 12; i++) {
-      last = decode(indices({tokens[i]}, {1, 1}).to(Device::cuda));
+    Tensor last = decode(piece_of(tokens, 1, 0, 8).to(Device::cuda));
+    for (std::int64_t t = 8; t < 12; t++) {
+      last = decode(piece_of(tokens, 1, t, 1).to(Device::cuda));
     }
     CHECK(difference(last, expected).norm <= 1e-5);
   }

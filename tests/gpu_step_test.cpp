@@ -3,22 +3,11 @@
 #include <fmt/format.h>
 
 #include "eval/recall.h"
-#include "tests/gpu.h"
-#include "tests/tiny_run.h"
+#include "tests/gpu_model_checks.h"
 #include "train/step.h"
 
 namespace farsight {
 namespace {
-
-/// The same settings on two devices.
-struct Pair {
-  Resolved settings;
-  Model cpu, gpu;
-  explicit Pair(const Flags& more)
-      : settings(resolved(tiny_flags(more))),
-        cpu(model_of(settings.settings, Device::cpu)),
-        gpu(model_of(settings.settings, Device::cuda)) {}
-};
 
 const std::vector<Flags> kModels = {{}, {{"model.gate_kernel", "5"}}};
 
@@ -26,20 +15,9 @@ TEST_CASE("gpu: a model starts from the CPU's bits; loss and gradients agree wit
   if (!have_gpu()) return;
   for (const Flags& flags : kModels) {
     INFO((flags.empty() ? "plain" : "with the gate"));
-    const Pair pair(flags);
+    const OnBothDevices pair(flags);
     CHECK(parameter_hash(pair.cpu) == parameter_hash(pair.gpu));
-    const GlobalBatch batch = loader_of(pair.settings.settings).at(0);
-    const StepResult cpu = forward_backward(pair.cpu, batch);
-    const StepResult gpu = forward_backward(pair.gpu, batch);
-    CHECK(gpu.loss == doctest::Approx(cpu.loss).epsilon(1e-5));
-    CHECK(gpu.labels == cpu.labels);
-    const ParameterStore &a = *pair.cpu.parameters, &b = *pair.gpu.parameters;
-    for (std::size_t i = 0; i < a.entries().size(); i++) {
-      INFO(a.entries()[i].name);
-      const Difference d = difference(b.entries()[i].parameter->master.grad->value,
-                                      a.entries()[i].parameter->master.grad->value);
-      CHECK(d.norm <= 1e-4);
-    }
+    check_gradients_on_gpu(pair, 1e-4);
   }
 }
 
@@ -65,7 +43,7 @@ TEST_CASE("gpu: training for 100 steps follows the CPU's f32") {
   if (!have_gpu()) return;
   for (const Flags& flags : kModels) {
     INFO((flags.empty() ? "plain" : "with the gate"));
-    const Pair pair(flags);
+    const OnBothDevices pair(flags);
     const Settings& settings = pair.settings.settings;
     AdamW on_cpu_steps(*pair.cpu.parameters, settings.train);
     AdamW on_gpu_steps(*pair.gpu.parameters, settings.train);
@@ -166,7 +144,7 @@ TEST_CASE("gpu: packed rows give the loss and the gradients of the CPU's unpacke
     const Flags flags = {{"data.lengths", "16,32,64"}, {"model.gate_kernel", kernel}};
     Flags packed = flags;
     packed.push_back({"train.packing", "on"});
-    const Pair pair(flags);
+    const OnBothDevices pair(flags);
     const GlobalBatch rows = loader_of(resolved(tiny_flags(packed)).settings).at(0);
     Flags unpacked = flags;
     unpacked.push_back({"train.packing", "off"});
@@ -182,7 +160,7 @@ TEST_CASE("gpu: packed rows give the loss and the gradients of the CPU's unpacke
 
 TEST_CASE("gpu: evaluation scores as on the CPU") {
   if (!have_gpu()) return;
-  const Pair pair({});
+  const OnBothDevices pair({});
   const Settings& settings = pair.settings.settings;
   const TrainLoader loader = loader_of(settings);
   const MqarTask& task = loader.task();

@@ -5,71 +5,35 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "models/mamba.h"
+#include "tests/naive_layers.h"
 
 namespace farsight {
 
-class NaiveMamba {
+class NaiveMamba : private NaiveLayers {
  public:
-  using Vector = std::vector<double>;
-  using Matrix = std::vector<Vector>;  // [T][channels]
-
-  /// Reads the parameters of `mamba` by their names.
-  explicit NaiveMamba(Mamba& mamba) : config_(mamba.config()) {
-    for (const ParameterStore::Entry& entry : mamba.parameters().entries()) {
-      const Tensor wide = entry.parameter->master.to(DType::f64);
-      parameters_[entry.name] = {wide.data<double>(), wide.data<double>() + wide.elements()};
-    }
-  }
+  explicit NaiveMamba(Mamba& mamba)
+      : NaiveLayers(mamba.parameters(), mamba.config().norm_eps), config_(mamba.config()) {}
 
   /// Logits [T][V] of one sequence.
   Matrix logits(const std::vector<std::int32_t>& tokens) const {
-    const std::size_t d = size(config_.d_model);
-    const Vector& E = named("backbone.embeddings.weight");
-    Matrix x;
-    for (const std::int32_t token : tokens) {
-      const std::size_t at = static_cast<std::size_t>(token) * d;
-      x.emplace_back(E.begin() + static_cast<std::ptrdiff_t>(at),
-                     E.begin() + static_cast<std::ptrdiff_t>(at + d));
-    }
+    const std::string words = "backbone.embeddings.weight";
+    Matrix x = rows_of(words, config_.d_model, tokens);
     for (std::int64_t i = 0; i < config_.n_layer; i++) {
-      const Matrix out = layer(fmt::format("backbone.layers.{}.", i), x);
-      for (std::size_t t = 0; t < x.size(); t++) {
-        for (std::size_t c = 0; c < d; c++) {
-          x[t][c] += out[t][c];
-        }
-      }
+      add(x, layer(fmt::format("backbone.layers.{}.", i), x));
     }
-    return product(E, normalised(x, named("backbone.norm_f.weight")));
+    return product(named(words), rms_normalised(x, named("backbone.norm_f.weight")));
   }
 
  private:
-  static std::size_t size(std::int64_t n) { return static_cast<std::size_t>(n); }
   static double sigmoid(double v) { return 1 / (1 + std::exp(-v)); }
   static double silu(double v) { return v * sigmoid(v); }
   static double softplus(double v) { return v > 20 ? v : std::log1p(std::exp(v)); }
 
-  const Vector& named(const std::string& name) const { return parameters_.at(name); }
-
-  /// W (out, in) times every row of x.
-  static Matrix product(const Vector& W, const Matrix& x) {
-    const std::size_t in = x[0].size(), out = W.size() / in;
-    Matrix y(x.size(), Vector(out));
-    for (std::size_t t = 0; t < x.size(); t++) {
-      for (std::size_t o = 0; o < out; o++) {
-        for (std::size_t i = 0; i < in; i++) {
-          y[t][o] += W[o * in + i] * x[t][i];
-        }
-      }
-    }
-    return y;
-  }
-
-  Matrix normalised(const Matrix& x, const Vector& w) const {
+  Matrix rms_normalised(const Matrix& x, const Vector& w) const {
     Matrix y = x;
     for (Vector& row : y) {
       double mean = 0;
@@ -77,7 +41,7 @@ class NaiveMamba {
         mean += v * v / static_cast<double>(row.size());
       }
       for (std::size_t c = 0; c < row.size(); c++) {
-        row[c] *= w[c] / std::sqrt(mean + config_.norm_eps);
+        row[c] *= w[c] / std::sqrt(mean + norm_eps_);
       }
     }
     return y;
@@ -113,13 +77,13 @@ class NaiveMamba {
     const std::size_t I = size(config_.d_inner()), N = size(config_.d_state),
                       R = size(config_.dt_rank), T = x.size();
     const Matrix xz =
-        product(named(mixer + "in_proj.weight"), normalised(x, named(prefix + "norm.weight")));
+        product(named(mixer + "in_proj.weight"), rms_normalised(x, named(prefix + "norm.weight")));
     const Matrix x_in = columns(xz, 0, I), z = columns(xz, I, I);
     const Matrix u = convolved(x_in, named(mixer + "conv1d.weight"), named(mixer + "conv1d.bias"));
     const Matrix selected = product(named(mixer + "x_proj.weight"), u);
     const Matrix B = columns(selected, R, N), C = columns(selected, R + N, N);
     Matrix q = product(named(mixer + "dt_proj.weight"), columns(selected, 0, R));
-    if (parameters_.contains(mixer + "module.module.weight")) {
+    if (has(mixer + "module.module.weight")) {
       const Matrix s = convolved(x_in, named(mixer + "module.module.weight"),
                                  named(mixer + "module.module.bias"));
       for (std::size_t t = 0; t < T; t++) {
@@ -147,7 +111,6 @@ class NaiveMamba {
   }
 
   MambaConfig config_;
-  std::map<std::string, Vector> parameters_;
 };
 
 }  // namespace farsight

@@ -5,26 +5,18 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "models/rwkv.h"
+#include "tests/naive_layers.h"
 
 namespace farsight {
 
-class NaiveRwkv {
+class NaiveRwkv : private NaiveLayers {
  public:
-  using Vector = std::vector<double>;
-  using Matrix = std::vector<Vector>;  // [T][channels]
-
-  /// Reads the parameters of `rwkv` by their names.
-  explicit NaiveRwkv(Rwkv& rwkv) : config_(rwkv.config()) {
-    for (const ParameterStore::Entry& entry : rwkv.parameters().entries()) {
-      const Tensor wide = entry.parameter->master.to(DType::f64);
-      parameters_[entry.name] = {wide.data<double>(), wide.data<double>() + wide.elements()};
-    }
-  }
+  explicit NaiveRwkv(Rwkv& rwkv)
+      : NaiveLayers(rwkv.parameters(), rwkv.config().norm_eps), config_(rwkv.config()) {}
 
   /// Logits [T][V] of one sequence.
   Matrix logits(const std::vector<std::int32_t>& tokens) const {
@@ -33,7 +25,8 @@ class NaiveRwkv {
 
  private:
   Matrix published(const std::vector<std::int32_t>& tokens) const {
-    Matrix x = normalised(rows_of("rwkv.embeddings.weight", tokens), "rwkv.blocks.0.pre_ln");
+    Matrix x = normalised(rows_of("rwkv.embeddings.weight", config_.d_model, tokens),
+                          "rwkv.blocks.0.pre_ln");
     for (std::int64_t i = 0; i < config_.n_layer; i++) {
       const std::string prefix = fmt::format("rwkv.blocks.{}.", i);
       const std::string at = prefix + "attention.", in = prefix + "feed_forward.";
@@ -55,24 +48,18 @@ class NaiveRwkv {
 
   Matrix authors(const std::vector<std::int32_t>& tokens) const {
     const std::string words = "backbone.embeddings.word_embeddings.weight";
-    Matrix x = rows_of(words, tokens);
+    Matrix x = rows_of(words, config_.d_model, tokens);
     std::vector<std::int32_t> places;
     for (std::size_t t = 0; t < tokens.size(); t++) {
       places.push_back(static_cast<std::int32_t>(t));
     }
-    add(x, rows_of("backbone.embeddings.position_embeddings.weight", places));
+    add(x, rows_of("backbone.embeddings.position_embeddings.weight", config_.d_model, places));
     for (std::int64_t i = 0; i < config_.n_layer; i++) {
       const std::string prefix = fmt::format("backbone.layers.{}.", i);
       const std::string mixer = prefix + "sequence_mixer.", mlp = prefix + "state_mixer.";
       add(x, time_mix(normalised(x, prefix + "norm1"), mixer,
                       {mixer + "time_mix_k", mixer + "time_mix_v", mixer + "time_mix_r"}));
-      Matrix up = biased(mlp + "fc1", normalised(x, prefix + "norm2"));
-      for (Vector& row : up) {
-        for (double& v : row) {
-          v = 0.5 * v * (1 + std::erf(v / std::sqrt(2.0)));
-        }
-      }
-      add(x, biased(mlp + "fc2", up));
+      add(x, gelu_mlp(mlp + "fc1", mlp + "fc2", normalised(x, prefix + "norm2")));
     }
     return product(named(words), normalised(x, "backbone.ln_f"));
   }
@@ -101,25 +88,6 @@ class NaiveRwkv {
     return product(named(prefix + "output.weight"), y);
   }
 
-  const Vector& named(const std::string& name) const { return parameters_.at(name); }
-
-  Matrix rows_of(const std::string& name, const std::vector<std::int32_t>& ids) const {
-    const auto d = static_cast<std::ptrdiff_t>(config_.d_model);
-    Matrix x;
-    for (const std::int32_t id : ids) {
-      const auto from = named(name).begin() + static_cast<std::ptrdiff_t>(id) * d;
-      x.emplace_back(from, from + d);
-    }
-    return x;
-  }
-
-  static void add(Matrix& x, const Matrix& y) {
-    for (std::size_t t = 0; t < x.size(); t++) {
-      for (std::size_t c = 0; c < x[t].size(); c++) {
-        x[t][c] += y[t][c];
-      }
-    }
-  }
   static void gate(Matrix& y, const Matrix& r) {
     for (std::size_t t = 0; t < y.size(); t++) {
       for (std::size_t c = 0; c < y[t].size(); c++) {
@@ -140,49 +108,7 @@ class NaiveRwkv {
     return y;
   }
 
-  /// W (out, in) times every row of x.
-  static Matrix product(const Vector& W, const Matrix& x) {
-    const std::size_t in = x[0].size(), out = W.size() / in;
-    Matrix y(x.size(), Vector(out));
-    for (std::size_t t = 0; t < x.size(); t++) {
-      for (std::size_t o = 0; o < out; o++) {
-        for (std::size_t i = 0; i < in; i++) {
-          y[t][o] += W[o * in + i] * x[t][i];
-        }
-      }
-    }
-    return y;
-  }
-  Matrix biased(const std::string& name, const Matrix& x) const {
-    Matrix y = product(named(name + ".weight"), x);
-    for (Vector& row : y) {
-      for (std::size_t c = 0; c < row.size(); c++) {
-        row[c] += named(name + ".bias")[c];
-      }
-    }
-    return y;
-  }
-
-  Matrix normalised(const Matrix& x, const std::string& name) const {
-    const Vector &w = named(name + ".weight"), &b = named(name + ".bias");
-    Matrix y = x;
-    for (Vector& row : y) {
-      double mean = 0, variance = 0;
-      for (double v : row) {
-        mean += v / static_cast<double>(row.size());
-      }
-      for (double v : row) {
-        variance += (v - mean) * (v - mean) / static_cast<double>(row.size());
-      }
-      for (std::size_t c = 0; c < row.size(); c++) {
-        row[c] = w[c] * (row[c] - mean) / std::sqrt(variance + config_.norm_eps) + b[c];
-      }
-    }
-    return y;
-  }
-
   RwkvConfig config_;
-  std::map<std::string, Vector> parameters_;
 };
 
 }  // namespace farsight
