@@ -52,9 +52,9 @@ Works conv_work(std::int64_t rows, std::int64_t T, std::int64_t D, std::int64_t 
 Works long_conv_work(std::int64_t rows, std::int64_t T, std::int64_t D) {
   const double activation = 2 * of(rows) * of(D), kernel = 4 * of(T) * of(D);
   const double products = of(rows) * of(D) * (of(T) + 1);
-  // v, pre, post, y; then these without y, dy and three gradients
-  return {.forward = {.bytes = 4 * activation + kernel, .flops = products},
-          .backward = {.bytes = 7 * activation + 2 * kernel, .flops = 2 * products}};
+  // v, pre, post, y, m; then these without y, dy and three gradients
+  return {.forward = {.bytes = 5 * activation + kernel, .flops = products},
+          .backward = {.bytes = 8 * activation + 2 * kernel, .flops = 2 * products}};
 }
 
 Works wkv_work(std::int64_t rows, std::int64_t D, bool gate) {

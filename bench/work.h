@@ -45,9 +45,9 @@ Works scan_work(std::int64_t rows, std::int64_t D, std::int64_t N, bool gate);
 Works conv_work(std::int64_t rows, std::int64_t T, std::int64_t D, std::int64_t K);
 /// Sequences of T tokens, kernels as long, both gates; products as the formula has them.
 Works long_conv_work(std::int64_t rows, std::int64_t T, std::int64_t D);
-/// Causal, sequences of T tokens, `heads` heads of 64 dims.
 Works wkv_work(std::int64_t rows, std::int64_t D, bool gate);
 Works token_shift_work(std::int64_t rows, std::int64_t D, std::int64_t mixes);
+/// Causal, sequences of T tokens, `heads` heads of 64 dims.
 Works attention_work(std::int64_t rows, std::int64_t T, std::int64_t heads);
 /// Two addends and two affine outputs.
 Works add_layer_norm_pair_work(std::int64_t rows, std::int64_t D);

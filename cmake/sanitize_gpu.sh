@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # make sanitize-gpu: the operations' GPU tests at tiny shapes under compute-sanitizer, one line a tool;
-# the operations are dealt out to SANITIZE_SHARDS processes a tool, by default as many as there are cores.
+# the operations are dealt out to SANITIZE_SHARDS processes a tool, by default a quarter of the cores: the
+# tools run side by side.
 #   sanitize_gpu.sh PROGRAM        for example build/bin/farsight_tests
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit

@@ -284,8 +284,8 @@ void launch_tiles(Kernel kernel, const AttentionArgs& a, int bytes, const char* 
 void attention_forward(const AttentionArgs& a) {
   if (a.B * a.T == 0) return;
   attention_turns(a);
-  if (matrix::fits(a)) {
-    matrix::forward(a);
+  if (attention_matrix::fits(a)) {
+    attention_matrix::forward(a);
     return;
   }
   with_device_type(a.type, "attention_forward", [&]<class T>() {
@@ -296,8 +296,8 @@ void attention_forward(const AttentionArgs& a) {
 
 void attention_backward(const AttentionArgs& a) {
   if (a.B * a.T == 0) return;
-  if (matrix::fits(a)) {
-    matrix::backward(a);
+  if (attention_matrix::fits(a)) {
+    attention_matrix::backward(a);
     return;
   }
   with_device_type(a.type, "attention_backward", [&]<class T>() {

@@ -11,10 +11,10 @@ namespace farsight::cuda {
 void attention_turns(const AttentionArgs& a);
 
 // On tensor cores (attention_matrix.cuh says for which tensors).
-namespace matrix {
+namespace attention_matrix {
 void forward(const AttentionArgs& a);
 void backward(const AttentionArgs& a);
-}  // namespace matrix
+}  // namespace attention_matrix
 
 /// One head of one row of the batch.
 template <class T>

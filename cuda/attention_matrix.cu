@@ -8,7 +8,7 @@
 // exponentials' 0.22 ms beside it.
 #include "cuda/attention_matrix.cuh"
 
-namespace farsight::cuda::matrix {
+namespace farsight::cuda::attention_matrix {
 namespace {
 
 /// Over the 4 lanes of a row.
@@ -203,4 +203,4 @@ void forward(const AttentionArgs& a) {
   launched("attention_forward, tensor cores");
 }
 
-}  // namespace farsight::cuda::matrix
+}  // namespace farsight::cuda::attention_matrix

@@ -10,11 +10,12 @@
 #include "cuda/attention.cuh"
 #include "cuda/matrix.cuh"
 
-namespace farsight::cuda::matrix {
+namespace farsight::cuda::attention_matrix {
 
 constexpr int kTile = 64;
 constexpr int kThreads = 128;
-constexpr int kHead = 64;          // dims of a tile's rows; a narrower head has zeros behind it
+constexpr int kHead =
+    int(kAttentionMatrixHead);     // dims of a tile's rows; a narrower head has zeros behind it
 constexpr int kPitch = kHead + 8;  // of a row: eight rows of 16 bytes lie in different banks
 constexpr int kSlices = kTile / 16;
 constexpr int kPieces = kHead / 8;  // of a row, 16 bytes each
@@ -133,4 +134,4 @@ __device__ inline void accumulate(const Slice<kM>& weights, unsigned columns,
   }
 }
 
-}  // namespace farsight::cuda::matrix
+}  // namespace farsight::cuda::attention_matrix

@@ -147,7 +147,7 @@ void launch(const LongConvArgs& a, const char* kernel) {
 /// dk from its shares, in their order, and dbias, which is dk[0]; a thread an element of dk.
 __global__ void __launch_bounds__(kThreads) add_shares(const __grid_constant__ LongConvArgs a) {
   const std::int64_t element = std::int64_t(blockIdx.x) * kThreads + threadIdx.x;
-  const std::int64_t count = reached_taps(a) * a.D;
+  const std::int64_t count = a.B > 0 ? reached_taps(a) * a.D : 0;
   if (element >= a.K * a.D) return;
   float sum = 0;
   if (element < count) {
@@ -198,13 +198,13 @@ void long_conv_forward(const LongConvArgs& a) {
 }
 
 void long_conv_backward(const LongConvArgs& a) {
-  if (a.B * a.T * a.D == 0) return;
-  const bool matrix = suits_matrix(a);
-  if (a.dv != nullptr || a.dpre != nullptr || a.dpost != nullptr) {
+  if (a.D == 0) return;
+  const bool matrix = suits_matrix(a), tokens = a.B * a.T > 0;
+  if (tokens && (a.dv != nullptr || a.dpre != nullptr || a.dpost != nullptr)) {
     matrix ? matrix_long_conv_inputs(a) : launch<Sum::inputs>(a, "long_conv_backward, inputs");
   }
   if (a.dk == nullptr && a.dbias == nullptr) return;
-  matrix ? matrix_long_conv_taps(a) : launch<Sum::taps>(a, "long_conv_backward, taps");
+  if (tokens) matrix ? matrix_long_conv_taps(a) : launch<Sum::taps>(a, "long_conv_backward, taps");
   add_shares<<<blocks_for(a.K * a.D, kThreads), kThreads, 0, stream()>>>(a);
   launched("long_conv_backward, shares");
 }

@@ -234,7 +234,7 @@ __global__ void __launch_bounds__(32 * kWarps, sizeof(T) == 2 ? 4 : 1)
   const Rates<V> rates(a, place.d);
   float dw[V] = {}, dfirst[V] = {};
   if (warp == 0) shared.carry[0].put(0, {});
-  int turn = 0, chunk = int(a.chunks) - 1;
+  int turn = 0, chunk = a.T > 0 ? int(a.chunks) - 1 : -1;
   if (a.T % kWkvChunk != 0) {
     chunk_back<false, T, V, kGated>(a, place, rates, chunk--, turn, shared, dw, dfirst);
     turn = 1;

@@ -56,12 +56,12 @@ class Pretrained {
 /// any other comes back as it is, "auto" replaced by its number. Throws Error(corrupt) naming the key
 /// for what this model has no form of.
 Json hugging_face_config(const Json& config);
+/// What state-spaces/mamba writes, of ours.
+Json state_spaces_config(const Json& config);
 /// RWKV-4 as BlinkDL publishes it, a .pth alone: its sizes are read off the shapes, its epsilon is the
 /// usual one. Throws Error(data) where they make no RWKV-4.
 Json blinkdl_config(const WeightFiles& files);
-/// The other way round.
-Json state_spaces_config(const Json& config);
-/// The same for any format of names (NameFamily::name).
+/// Ours as any format has it of names (NameFamily::name).
 Json config_as(std::string_view format, const Json& config);
 
 }  // namespace farsight

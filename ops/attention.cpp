@@ -41,7 +41,7 @@ Tensor turns_for(const Tensor& qkv, const AttentionOptions& options) {
 Tensor turned_for(const Tensor& qkv, std::int64_t head, const AttentionOptions& options) {
   constexpr std::int64_t kVector = 8;
   const bool keeps = qkv.device() == Device::cuda && qkv.dtype() == DType::bf16 &&
-                     options.rotary > 0 && head % kVector == 0;
+                     options.rotary > 0 && head % kVector == 0 && head <= kAttentionMatrixHead;
   if (!keeps) return {};
   const std::int64_t dims = (options.rotary + kVector - 1) / kVector * kVector;
   return Tensor::empty({qkv.dim(0), qkv.dim(1), options.heads * 2, dims}, qkv.dtype(), qkv.device(),

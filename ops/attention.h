@@ -26,6 +26,8 @@ struct AttentionOptions {
 };
 
 inline constexpr std::int64_t kAttentionMaxHead = 128;
+/// The widest head whose products the CUDA kernels do on tensor cores, in bf16.
+inline constexpr std::int64_t kAttentionMatrixHead = 64;
 
 Tensor attention(const Tensor& qkv, const AttentionOptions& options);
 

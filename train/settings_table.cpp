@@ -130,8 +130,9 @@ std::vector<Setting> make_table() {
              model<&M::l_max>("model.l_max", "",
                               "longest sequence of models that end there (hyena, rwkv)")),
       within(0, 0.999999,
-             model<&M::embed_dropout>("model.embed_dropout", "",
-                                      "share of the embeddings dropped in training (hyena, rwkv)")),
+             model<&M::embed_dropout>(
+                 "model.embed_dropout", "",
+                 "share of the embeddings dropped in training (hyena, hyena-safari, rwkv)")),
       model<&M::gate>("model.gate", "gate",
                       "Mamba's module that sees far: longconv is global selection, the others what "
                       "its authors tried; all but attn need model.gate_kernel"),
