@@ -10,9 +10,8 @@
 
 #include "models/model.h"
 #include "tests/model_checks.h"
+#include "tests/preset_settings.h"
 #include "tests/temporary_folder.h"
-#include "train/from_settings.h"
-#include "train/resolve.h"
 
 namespace farsight {
 namespace {
@@ -45,18 +44,9 @@ TEST_CASE("hyena: the parameter counts are those of both forms") {
         153'700'416);
 }
 
-Settings settings_of(std::string_view model, std::string_view preset) {
-  return resolve({}, {{&setting_named("run.model"), std::string(model), "test"},
-                      {&setting_named("run.preset"), std::string(preset), "test"}})
-      .settings;
-}
-
 TEST_CASE("hyena: the presets' full sizes are those of the paper and of the authors") {
-  const auto count = [](std::string_view model) {
-    return model_of(settings_of(model, "full"), Device::meta).parameters->count();
-  };
-  CHECK(count("hyena") == 153'969'984);
-  CHECK(count("hyena-safari") == 153'700'416);
+  CHECK(full_parameter_count("hyena") == 153'969'984);
+  CHECK(full_parameter_count("hyena-safari") == 153'700'416);
   const Model safari = model_of(settings_of("hyena-safari", "pocket"), Device::meta);
   CHECK(safari.config.at("form").as_string() == "safari");
   CHECK(safari.family == "hyena");

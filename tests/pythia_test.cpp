@@ -9,9 +9,8 @@
 #include "models/model.h"
 #include "tests/model_checks.h"
 #include "tests/naive_pythia.h"
+#include "tests/preset_settings.h"
 #include "tests/temporary_folder.h"
-#include "train/from_settings.h"
-#include "train/resolve.h"
 
 namespace farsight {
 namespace {
@@ -33,15 +32,9 @@ TEST_CASE("pythia: the parameter counts are those of the checkpoints") {
 }
 
 TEST_CASE("pythia: the presets' full sizes are the published ones") {
-  const auto count = [](std::string_view model) {
-    const Resolved full =
-        resolve({}, {{&setting_named("run.model"), std::string(model), "test"},
-                     {&setting_named("run.preset"), std::string("full"), "test"}});
-    return model_of(full.settings, Device::meta).parameters->count();
-  };
-  CHECK(count("pythia") == 133'971'456);
-  CHECK(count("pythia-160m") == 162'322'944);
-  CHECK(count("mamba") == 129'135'360);
+  CHECK(full_parameter_count("pythia") == 133'971'456);
+  CHECK(full_parameter_count("pythia-160m") == 162'322'944);
+  CHECK(full_parameter_count("mamba") == 129'135'360);
 }
 
 TEST_CASE("pythia: names and shapes are those of the Hugging Face checkpoint") {

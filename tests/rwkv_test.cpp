@@ -9,28 +9,18 @@
 
 #include "models/model.h"
 #include "tests/model_checks.h"
+#include "tests/preset_settings.h"
 #include "tests/small_rwkv.h"
 #include "tests/temporary_folder.h"
-#include "train/from_settings.h"
-#include "train/resolve.h"
 
 namespace farsight {
 namespace {
 
-Settings settings_of(std::string_view model, std::string_view preset) {
-  return resolve({}, {{&setting_named("run.model"), std::string(model), "test"},
-                      {&setting_named("run.preset"), std::string(preset), "test"}})
-      .settings;
-}
-
 TEST_CASE("rwkv: the presets' full sizes have the exact numbers of parameters") {
-  const auto count = [](std::string_view model) {
-    return model_of(settings_of(model, "full"), Device::meta).parameters->count();
-  };
-  CHECK(count("rwkv") == 153'323'520);
-  CHECK(count("rwkv-169m") == 169'342'464);
-  CHECK(count("rwkv-266m") == 266'684'416);
-  CHECK(count("rwkv-430m") == 430'397'440);
+  CHECK(full_parameter_count("rwkv") == 153'323'520);
+  CHECK(full_parameter_count("rwkv-169m") == 169'342'464);
+  CHECK(full_parameter_count("rwkv-266m") == 266'684'416);
+  CHECK(full_parameter_count("rwkv-430m") == 430'397'440);
   for (const char* preset : {"pocket", "tiny"}) {
     const Model authors = model_of(settings_of("rwkv", preset), Device::meta);
     const Model published = model_of(settings_of("rwkv-169m", preset), Device::meta);
