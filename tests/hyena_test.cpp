@@ -3,7 +3,6 @@
 #include "models/hyena.h"
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include <cmath>
 #include <numbers>

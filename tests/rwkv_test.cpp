@@ -2,6 +2,7 @@
 #include "models/rwkv.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
