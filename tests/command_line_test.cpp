@@ -236,9 +236,10 @@ TEST_CASE("command line: generate wants a run and either ids or a task") {
   const Command ids = parse({"generate", "--run", run, "--prompt-ids", "1, 2,3", "--tokens", "4",
                              "--temperature", "0.5", "--seed", "3"});
   CHECK(ids.verb == Verb::generate);
-  CHECK(ids.generate.prompt_ids == std::vector<std::int32_t>{1, 2, 3});
+  REQUIRE(ids.generate.prompts.size() == 1);
+  CHECK(ids.generate.prompts[0] == std::vector<std::int32_t>{1, 2, 3});
   CHECK(ids.generate.tokens == 4);
-  CHECK(ids.generate.temperature == 0.5);
+  CHECK(ids.generate.sampling.temperature == 0.5);
   CHECK(ids.generate.seed == 3);
   CHECK(ids.settings().run.seed == 9);
   CHECK(parse({"generate", "--run", run, "--task", "last"}).generate.task == "last");
@@ -247,6 +248,17 @@ TEST_CASE("command line: generate wants a run and either ids or a task") {
   CHECK(mentions(usage_error({"generate", "--run", run, "--prompt-ids", "1,-2"}), "--prompt-ids"));
   CHECK(mentions(usage_error({"generate", "--run", run, "--task", "last", "--temperature", "-1"}),
                  "--temperature must be a number from 0 to 100"));
+  const Command batch = parse({"generate", "--run", run, "--prompt-ids", "1,2;3,4", "--samples",
+                               "3", "--top-k", "5", "--top-p", "0.9"});
+  CHECK(batch.generate.prompts == std::vector<std::vector<std::int32_t>>{{1, 2}, {3, 4}});
+  CHECK(batch.generate.samples == 3);
+  CHECK(batch.generate.sampling.top_k == 5);
+  CHECK(batch.generate.sampling.top_p == 0.9);
+  CHECK(mentions(usage_error({"generate", "--run", run, "--prompt-ids", "1,2;3"}),
+                 "one length, got 2 and 1 ids"));
+  CHECK(mentions(usage_error({"generate", "--run", run, "--prompt-ids", "1;"}), "at least one id"));
+  CHECK(mentions(usage_error({"generate", "--run", run, "--task", "last", "--top-p", "1.5"}),
+                 "--top-p must be a number from 0 to 1"));
 }
 
 TEST_CASE("command line: info takes sizes without a run") {

@@ -230,6 +230,12 @@ TEST_CASE("program: generate continues ids and examples, and knows its vocabular
   const Outcome task = run_mamba(folder.path(), sampled);
   CHECK_MESSAGE(task.exit_code == 0, task.err);
   CHECK(continuation(run_mamba(folder.path(), sampled).out) == continuation(task.out));
+  // In a batch every row is what it is alone.
+  const Outcome batch =
+      run_mamba(folder.path(), with({"--prompt-ids", "2,41,2; 1,40,1", "--samples", "2"}));
+  CHECK_MESSAGE(batch.exit_code == 0, batch.err);
+  const std::string alone = continuation(ids.out) + "\n";
+  CHECK(mentions(batch.out, "prompt        1 40 1\n" + alone + alone));
   check_refused(folder.path(), with({"--prompt-ids", "1,84"}), 3, {"84", "vocabulary"});
   check_refused(folder.path(), with({"--prompt-ids", "1,-2"}), 2, {"--prompt-ids"});
 }

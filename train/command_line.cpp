@@ -47,10 +47,13 @@ constexpr VerbOption kEval[] = {
 constexpr VerbOption kGenerate[] = {
     {"run", "DIR", "the run to use, by its best checkpoint"},
     {"checkpoint", "DIR", "or: the checkpoint to use"},
-    {"prompt-ids", "LIST", "token ids to continue, separated by commas"},
+    {"prompt-ids", "LIST", "token ids to continue, separated by commas; further prompts after ;"},
     {"task", "NAME", "or: continue a test example of this task"},
     {"tokens", "N", "how many tokens to append [16]"},
+    {"samples", "N", "continuations of every prompt, in one batch [1]"},
     {"temperature", "X", "0 = always the most likely token [0]"},
+    {"top-k", "N", "draw from the N most likely tokens only, 0 = all [0]"},
+    {"top-p", "X", "draw from the most likely that together have this share [1]"},
     {"seed", "N", "of the sampling and of the example [42]"},
 };
 constexpr VerbOption kInfo[] = {
@@ -190,18 +193,33 @@ GenerateOptions generate_options(const Words& words) {
   if (task) options.task = task_name(*task);
   if (prompt) {
     const Setting ids{.kind = Kind::integers, .least = 0, .most = 2147483647};
-    const Value list = parse_value(ids, *prompt, "--prompt-ids");
-    for (const std::int64_t id : std::get<Integers>(list)) {
-      options.prompt_ids.push_back(static_cast<std::int32_t>(id));
+    for (std::size_t from = 0; from <= prompt->size();) {
+      const std::size_t end = std::min(prompt->find(';', from), prompt->size());
+      const Value list = parse_value(ids, prompt->substr(from, end - from), "--prompt-ids");
+      std::vector<std::int32_t>& row = options.prompts.emplace_back();
+      for (const std::int64_t id : std::get<Integers>(list)) {
+        row.push_back(static_cast<std::int32_t>(id));
+      }
+      require(!row.empty(), ExitCode::usage, "--prompt-ids must name at least one id");
+      const std::size_t first = options.prompts.front().size();
+      require(row.size() == first, ExitCode::usage,
+              "--prompt-ids: prompts of one batch must have one length, got {} and {} ids", first,
+              row.size());
+      from = end + 1;
     }
-    require(!options.prompt_ids.empty(), ExitCode::usage, "--prompt-ids must name at least one id");
   }
   options.tokens = integer(words, "tokens", 1, 1e6, options.tokens);
   options.seed = integer(words, "seed", 0, 1e15, options.seed);
-  if (const auto text = words.value("temperature")) {
-    const Setting range{.kind = Kind::real, .least = 0, .most = 100};
-    options.temperature = std::get<double>(parse_value(range, *text, "--temperature"));
-  }
+  options.samples = integer(words, "samples", 1, 4096, options.samples);
+  options.sampling.top_k = integer(words, "top-k", 0, 1e6, options.sampling.top_k);
+  const auto real = [&](const char* name, double least, double most, double& value) {
+    const auto text = words.value(name);
+    if (!text) return;
+    const Setting range{.kind = Kind::real, .least = least, .most = most};
+    value = std::get<double>(parse_value(range, *text, fmt::format("--{}", name)));
+  };
+  real("temperature", 0, 100, options.sampling.temperature);
+  real("top-p", 0, 1, options.sampling.top_p);
   return options;
 }
 

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "train/next_token.h"
 #include "train/resolve.h"
 
 namespace farsight {
@@ -38,10 +39,11 @@ struct EvalOptions {
 
 struct GenerateOptions {
   Weights weights;
-  std::vector<std::int32_t> prompt_ids;  ///< empty: an example of `task`
-  std::string task;                      ///< empty: prompt_ids were given
+  std::vector<std::vector<std::int32_t>> prompts;  ///< of one length; none: an example of `task`
+  std::string task;                                ///< empty: prompts were given
   std::int64_t tokens = 16;
-  double temperature = 0;  ///< 0: the most likely token
+  std::int64_t samples = 1;  ///< continuations of every prompt, in one batch
+  Sampling sampling;
   std::int64_t seed = 42;  ///< of sampling, and of the example
 };
 

@@ -2,36 +2,48 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
-#include <cmath>
 #include <map>
+#include <span>
 #include <vector>
 
-#include "core/philox.h"
+#include "core/clock.h"
 #include "eval/recall.h"
-#include "ops/linear_cross_entropy.h"
+#include "train/next_token.h"
 #include "train/quantities.h"
 #include "train/task.h"
 
 namespace farsight {
 namespace {
 
-std::vector<std::int32_t> prompt_of(const Model& model, const Settings& settings,
-                                    const GenerateOptions& options) {
-  std::vector<std::int32_t> ids = options.prompt_ids;
-  if (ids.empty()) {
+using Ids = std::vector<std::int32_t>;
+
+std::vector<Ids> prompts_of(const Model& model, const Settings& settings,
+                            const GenerateOptions& options) {
+  std::vector<Ids> prompts = options.prompts;
+  if (prompts.empty()) {
     const MqarTask task = task_of(settings, options.task);
-    ids = generate(task, Split::test, 0, 0, static_cast<std::uint64_t>(options.seed)).tokens;
+    prompts.push_back(
+        generate(task, Split::test, 0, 0, static_cast<std::uint64_t>(options.seed)).tokens);
   }
-  for (std::int32_t id : ids) {
-    require(id >= 0 && id < model.vocab_size, ExitCode::data,
-            "prompt: token {} is outside the model's vocabulary of {}", id, model.vocab_size);
+  for (const Ids& ids : prompts) {
+    for (std::int32_t id : ids) {
+      require(id >= 0 && id < model.vocab_size, ExitCode::data,
+              "prompt: token {} is outside the model's vocabulary of {}", id, model.vocab_size);
+    }
   }
-  return ids;
+  return prompts;
 }
 
-Tensor row_of(const std::vector<std::int32_t>& ids, Device device) {
-  return index_tensor(ids, {1, static_cast<std::int64_t>(ids.size())}, device);
+/// Every prompt `samples` times, as [rows, length].
+Tensor repeated(const std::vector<Ids>& prompts, std::int64_t samples, Device device) {
+  Ids all;
+  for (const Ids& ids : prompts) {
+    for (std::int64_t i = 0; i < samples; i++) {
+      all.insert(all.end(), ids.begin(), ids.end());
+    }
+  }
+  const auto rows = static_cast<std::int64_t>(prompts.size()) * samples;
+  return index_tensor(all, {rows, static_cast<std::int64_t>(prompts.front().size())}, device);
 }
 
 std::string shape_of(const Parameter& p) {
@@ -48,49 +60,42 @@ std::string without_index(const std::string& name) {
 
 }  // namespace
 
-std::int32_t sample_token(const Tensor& logits, double temperature, std::uint64_t seed,
-                          std::uint64_t index) {
-  check(logits.shape().n == 2 && logits.dim(0) == 1, "sample_token: logits must be [1, V], got {}",
-        logits.shape());
-  if (temperature <= 0) return argmax_rows(logits).data<std::int32_t>()[0];
-  const Tensor l = logits.to(DType::f64);
-  double most = l.data<double>()[0];
-  for (double x : l.span<double>()) {
-    most = std::max(most, x);
-  }
-  double total = 0;
-  for (double& x : l.span<double>()) {
-    total += x = std::exp((x - most) / temperature);
-  }
-  const Random4 r = philox4x32(philox_key(seed, hash_name("generate")), 0, index);
-  double rest = uniform_double(r.v[0], r.v[1]) * total;
-  std::int32_t token = 0;
-  for (double x : l.span<double>()) {
-    if ((rest -= x) < 0) return token;
-    token++;
-  }
-  return token - 1;
-}
-
 std::string generate_text(const Model& model, const Settings& settings,
                           const GenerateOptions& options) {
-  const std::vector<std::int32_t> prompt = prompt_of(model, settings, options);
-  const Decoder decode = model.decoder(1);
+  const std::vector<Ids> prompts = prompts_of(model, settings, options);
   const Device device = model.parameters->device();
-  Tensor logits = decode(row_of(prompt, device)).to(Device::cpu);
-  std::vector<std::int32_t> made;
-  const auto start = std::chrono::steady_clock::now();
+  const Tensor prompt = repeated(prompts, options.samples, device);
+  const std::int64_t rows = prompt.dim(0);
+  const Decoder decode = model.decoder(rows);
+  Tensor logits = decode(prompt).to(Device::cpu);
+  std::vector<Ids> made(static_cast<std::size_t>(rows));
+  const double start = seconds_now();
   for (std::int64_t i = 0; i < options.tokens; i++) {
-    made.push_back(sample_token(logits, options.temperature,
-                                static_cast<std::uint64_t>(options.seed),
-                                static_cast<std::uint64_t>(i)));
-    logits = decode(row_of({made.back()}, device)).to(Device::cpu);
+    const Tensor wide = logits.to(DType::f32);
+    Ids newest;
+    for (std::int64_t row = 0; row < rows; row++) {
+      const std::span<const float> of_row = wide.span<float>().subspan(
+          static_cast<std::size_t>(row * wide.dim(1)), static_cast<std::size_t>(wide.dim(1)));
+      newest.push_back(next_token(of_row, options.sampling,
+                                  {.seed = static_cast<std::uint64_t>(options.seed),
+                                   .sample = static_cast<std::uint64_t>(row),
+                                   .index = static_cast<std::uint64_t>(i)}));
+      made[static_cast<std::size_t>(row)].push_back(newest.back());
+    }
+    if (i + 1 < options.tokens)
+      logits = decode(index_tensor(newest, {rows, 1}, device)).to(Device::cpu);
   }
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return fmt::format("prompt        {}\ncontinuation  {}\n{} tokens/s\n", fmt::join(prompt, " "),
-                     fmt::join(made, " "),
-                     human_count(static_cast<double>(options.tokens) / seconds));
+  const double seconds = seconds_now() - start;
+  std::string text;
+  for (std::size_t row = 0; row < made.size(); row++) {
+    const auto samples = static_cast<std::size_t>(options.samples);
+    if (row % samples == 0) {
+      text += fmt::format("prompt        {}\n", fmt::join(prompts[row / samples], " "));
+    }
+    text += fmt::format("continuation  {}\n", fmt::join(made[row], " "));
+  }
+  return text + fmt::format("{} tokens/s\n",
+                            human_count(static_cast<double>(options.tokens * rows) / seconds));
 }
 
 std::string model_table(const Settings& settings, const Model& model) {
