@@ -4,48 +4,13 @@
 
 #include <cmath>
 
+#include "models/config_section.h"
 #include "models/hyena.h"
 
 namespace farsight {
 namespace {
 
 constexpr std::int64_t kWidest = 65536;
-
-/// One section of a configuration; a key that is absent has the value that their code gives it.
-class Section {
- public:
-  explicit Section(const Json& json) : json_(json) {}
-
-  std::int64_t integer(std::string_view key, std::int64_t otherwise, std::int64_t least,
-                       std::int64_t most) const {
-    const Json* value = given(key);
-    return value == nullptr ? otherwise : value->as_int(least, most);
-  }
-  double real(std::string_view key, double otherwise) const {
-    const Json* value = given(key);
-    return value == nullptr ? otherwise : value->as_double();
-  }
-  /// Of what this model knows one value only.
-  void must_be(std::string_view key, double wanted) const {
-    const Json* value = given(key);
-    if (value != nullptr && value->as_double() != wanted) refuse(*value, key, wanted);
-  }
-  void must_be(std::string_view key, bool wanted) const {
-    const Json* value = given(key);
-    if (value != nullptr && value->as_bool() != wanted) refuse(*value, key, wanted);
-  }
-
- private:
-  const Json* given(std::string_view key) const {
-    const Json* value = json_.find(key);
-    return value == nullptr || value->is_null() ? nullptr : value;
-  }
-  template <class T>
-  [[noreturn]] static void refuse(const Json& value, std::string_view key, T wanted) {
-    value.refuse(fmt::format("{}: expected {}; this model has no other form", key, wanted));
-  }
-  const Json& json_;
-};
 
 /// What the mixer's section says, alike in both projects.
 void read_mixer(const Json& json, HyenaConfig& c) {

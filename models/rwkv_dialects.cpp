@@ -2,33 +2,13 @@
 
 #include <fmt/format.h>
 
+#include "models/config_section.h"
 #include "models/rwkv.h"
 
 namespace farsight {
 namespace {
 
 constexpr std::int64_t kWidest = 65536;
-
-/// Null where it is absent or null.
-const Json* given(const Json& json, std::string_view key) {
-  const Json* value = json.find(key);
-  return value == nullptr || value->is_null() ? nullptr : value;
-}
-std::int64_t integer(const Json& json, std::string_view key, std::int64_t otherwise,
-                     std::int64_t least, std::int64_t most) {
-  const Json* value = given(json, key);
-  return value == nullptr ? otherwise : value->as_int(least, most);
-}
-double real(const Json& json, std::string_view key, double otherwise) {
-  const Json* value = given(json, key);
-  return value == nullptr ? otherwise : value->as_double();
-}
-/// Of what this model knows one value only.
-void must_be(const Json& json, std::string_view key, double wanted) {
-  if (real(json, key, wanted) != wanted) {
-    json.at(key).refuse(fmt::format("{}: expected {}; this model has no other form", key, wanted));
-  }
-}
 
 }  // namespace
 
@@ -42,19 +22,19 @@ Json rwkv_from_zoology(const Json& config) {
   if (!mlp.at("name").as_string().ends_with(".MLP")) {
     mlp.at("name").refuse("expected a module called ....MLP: the paper's RWKV has no other");
   }
-  must_be(config, "resid_dropout", 0);
-  must_be(config, "drop_path", 0);
-  must_be(config, "layer_norm_epsilon", 1e-5);  // the blocks' norms do not read it
+  Section(config).must_be("resid_dropout", 0.0);
+  Section(config).must_be("drop_path", 0.0);
+  Section(config).must_be("layer_norm_epsilon", 1e-5);  // the blocks' norms do not read it
   RwkvConfig c;
   c.d_model = config.at("d_model").as_int(1, kWidest);
   c.n_layer = config.at("n_layers").as_int(1, 1024);
   const std::int64_t vocabulary = config.at("vocab_size").as_int(1, 1 << 20);
-  const std::int64_t multiple = integer(config, "pad_vocab_size_multiple", 1, 1, kWidest);
+  const std::int64_t multiple = Section(config).integer("pad_vocab_size_multiple", 1, 1, kWidest);
   c.vocab_size = (vocabulary + multiple - 1) / multiple * multiple;
   c.l_max = config.at("max_position_embeddings").as_int(1, 1 << 20);
-  c.embed_dropout = real(config, "embed_dropout", 0.1);
-  const Json* kwargs = given(mlp, "kwargs");
-  c.d_ff = c.d_model * (kwargs == nullptr ? 1 : integer(*kwargs, "hidden_mult", 1, 1, 64));
+  c.embed_dropout = Section(config).real("embed_dropout", 0.1);
+  const Json* kwargs = Section(mlp).given("kwargs");
+  c.d_ff = c.d_model * (kwargs == nullptr ? 1 : Section(*kwargs).integer("hidden_mult", 1, 1, 64));
   return c.to_json();
 }
 
