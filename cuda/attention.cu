@@ -14,6 +14,7 @@ namespace {
 constexpr int kTile = 32;
 constexpr int kThreads = 256;
 constexpr int kEach = kTile * kTile / kThreads;  // scores of a thread, in one row
+constexpr int kRowLanes = kThreads / kTile;      // that share a row of scores
 constexpr int kScores = kTile + 1;               // floats between rows of scores
 
 /// tile[row][dim] of `part` for tokens first ... first + kTile - 1; zeros beyond the end.
@@ -68,22 +69,6 @@ __device__ inline void accumulate(const float* weights, const float* rows, int h
   }
 }
 
-/// Over the 8 threads of a row of scores.
-__device__ inline float row_sum(float x) {
-#pragma unroll
-  for (int offset = 4; offset > 0; offset /= 2) {
-    x += __shfl_xor_sync(0xffffffffu, x, offset);
-  }
-  return x;
-}
-__device__ inline float row_max(float x) {
-#pragma unroll
-  for (int offset = 4; offset > 0; offset /= 2) {
-    x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, offset));
-  }
-  return x;
-}
-
 /// Where the tiles of keys begin that a tile of queries sees: no later token sees an earlier key.
 template <class T>
 __device__ std::int64_t first_tile(const Head<T>& head, std::int64_t queries) {
@@ -121,7 +106,7 @@ __global__ void __launch_bounds__(kThreads) attend(const __grid_constant__ Atten
       s[i] = t < a.T && j >= start && j <= t ? s[i] * scale : -INFINITY;
       highest = fmaxf(highest, s[i]);
     }
-    highest = row_max(highest);
+    highest = warp_max<kRowLanes>(highest);
     const float shift = highest == -INFINITY ? 0.0f : highest;  // a row that sees none of the tile
     float added = 0;
 #pragma unroll
@@ -131,7 +116,7 @@ __global__ void __launch_bounds__(kThreads) attend(const __grid_constant__ Atten
       p[row * kScores + threadIdx.x % 8 + 8 * i] = s[i];
     }
     const float change = exp2_approx((most - shift) * kLog2E);
-    total = total * change + row_sum(added);
+    total = total * change + warp_sum<kRowLanes>(added);
     most = highest;
     if (threadIdx.x % 8 == 0) factor[row] = change;
     __syncthreads();

@@ -32,10 +32,7 @@ __global__ void __launch_bounds__(256) sum_dy_y(const __grid_constant__ Attentio
       sum += dy[k] * y[k];
     }
   }
-#pragma unroll
-  for (int offset = 4; offset > 0; offset /= 2) {
-    sum += __shfl_xor_sync(0xffffffffu, sum, offset);
-  }
+  sum = warp_sum<8>(sum);
   if (there && i == 0) static_cast<float*>(a.delta)[head.row(t)] = sum;
 }
 

@@ -98,7 +98,7 @@ struct Several {
 /// N elements as they are stored, a power of two of them that fill at most 16 bytes.
 template <class T, int N>
 struct Packed {
-  using Raw = typename Word<N * int(sizeof(T))>::type;
+  using Raw = typename Word<N* int(sizeof(T))>::type;
   Raw raw;
   __device__ void load(const T* from) { raw = *reinterpret_cast<const Raw*>(from); }
   __device__ void to(float (&x)[N]) const {
@@ -201,16 +201,19 @@ __device__ inline RowPlace row_place(unsigned column_blocks) {
 
 // ---- sums in a fixed order -----------------------------------------------------------------------------
 
+/// Over every kLanes neighbouring lanes, a power of two; each gets the result.
+template <int kLanes = 32>
 __device__ inline float warp_sum(float x) {
 #pragma unroll
-  for (int offset = 16; offset > 0; offset /= 2) {
+  for (int offset = kLanes / 2; offset > 0; offset /= 2) {
     x += __shfl_xor_sync(0xffffffffu, x, offset);
   }
   return x;
 }
+template <int kLanes = 32>
 __device__ inline float warp_max(float x) {
 #pragma unroll
-  for (int offset = 16; offset > 0; offset /= 2) {
+  for (int offset = kLanes / 2; offset > 0; offset /= 2) {
     x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, offset));
   }
   return x;

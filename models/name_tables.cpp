@@ -1,6 +1,7 @@
 #include "models/name_tables.h"
 
 #include <algorithm>
+#include <array>
 
 namespace farsight {
 namespace {
@@ -12,8 +13,21 @@ constexpr NameRule same(std::string_view name) {
   return {name, name};
 }
 
-constexpr NameRule kMamba[] = {
-    same("backbone.embeddings.weight"),
+template <std::size_t... kCounts>
+constexpr auto joined(const std::array<NameRule, kCounts>&... parts) {
+  std::array<NameRule, (kCounts + ...)> all{};
+  std::size_t at = 0;
+  const auto append = [&](const auto& part) {
+    for (const NameRule& rule : part) {
+      all[at++] = rule;
+    }
+  };
+  (append(parts), ...);
+  return all;
+}
+
+/// What both have of Mamba beside the embedding.
+constexpr auto kMambaBody = std::to_array<NameRule>({
     same("backbone.layers.#.norm.weight"),
     same("backbone.layers.#.mixer.in_proj.weight"),
     same("backbone.layers.#.mixer.conv1d.weight"),
@@ -24,9 +38,13 @@ constexpr NameRule kMamba[] = {
     same("backbone.layers.#.mixer.A_log"),
     same("backbone.layers.#.mixer.D"),
     same("backbone.layers.#.mixer.out_proj.weight"),
-    // The selection gate, as the authors' code (Global_Mamba) calls it, and the other gates.
+    // The selection gate, as the authors' code (Global_Mamba) calls it.
     same("backbone.layers.#.mixer.module.module.weight"),
     same("backbone.layers.#.mixer.module.module.bias"),
+    same("backbone.norm_f.weight"),
+    {"lm_head.weight", "backbone.embeddings.weight", tied},
+});
+constexpr auto kOtherGates = std::to_array<NameRule>({
     same("backbone.layers.#.mixer.module.fc1.weight"),
     same("backbone.layers.#.mixer.module.fc1.bias"),
     same("backbone.layers.#.mixer.module.fc2.weight"),
@@ -45,26 +63,12 @@ constexpr NameRule kMamba[] = {
     same("backbone.layers.#.mixer.module.D"),
     same("backbone.layers.#.mixer.module.output.weight"),
     same("backbone.layers.#.mixer.module.output.bias"),
-    same("backbone.norm_f.weight"),
-    {"lm_head.weight", "backbone.embeddings.weight", tied},
-};
-constexpr NameRule kStateSpaces[] = {
-    {"backbone.embedding.weight", "backbone.embeddings.weight"},
-    same("backbone.layers.#.norm.weight"),
-    same("backbone.layers.#.mixer.in_proj.weight"),
-    same("backbone.layers.#.mixer.conv1d.weight"),
-    same("backbone.layers.#.mixer.conv1d.bias"),
-    same("backbone.layers.#.mixer.x_proj.weight"),
-    same("backbone.layers.#.mixer.dt_proj.weight"),
-    same("backbone.layers.#.mixer.dt_proj.bias"),
-    same("backbone.layers.#.mixer.A_log"),
-    same("backbone.layers.#.mixer.D"),
-    same("backbone.layers.#.mixer.out_proj.weight"),
-    same("backbone.layers.#.mixer.module.module.weight"),
-    same("backbone.layers.#.mixer.module.module.bias"),
-    same("backbone.norm_f.weight"),
-    {"lm_head.weight", "backbone.embeddings.weight", tied},
-};
+});
+constexpr auto kMamba =
+    joined(std::to_array<NameRule>({same("backbone.embeddings.weight")}), kMambaBody, kOtherGates);
+constexpr auto kStateSpaces =
+    joined(std::to_array<NameRule>({{"backbone.embedding.weight", "backbone.embeddings.weight"}}),
+           kMambaBody);
 constexpr NameRule kGptNeox[] = {
     same("gpt_neox.embed_in.weight"),
     same("gpt_neox.layers.#.input_layernorm.weight"),

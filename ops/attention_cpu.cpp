@@ -146,6 +146,20 @@ void products(const Tile& tile, const A* rows, const A* keys, std::int64_t width
                .transpose_b = true});
 }
 
+/// sums[row] = sum over the tile's keys of weights[row, key - first] rows[key]
+template <class A>
+void sum_of_rows(const Tile& tile, const A* weights, const A* rows, std::int64_t width, A* sums) {
+  gemm(Gemm<A>{.a = weights,
+               .b = rows + tile.first * width,
+               .c = sums,
+               .m = tile.queries(),
+               .n = width,
+               .k = tile.keys(),
+               .a_stride = tile.keys(),
+               .b_stride = width,
+               .c_stride = width});
+}
+
 /// Scores of one query to probabilities; zero outside [from, to). Returns the log-sum-exp.
 template <class A>
 A softmax(A* p, std::int64_t from, std::int64_t to, std::int64_t keys, A scale) {
@@ -184,15 +198,7 @@ void forward(const AttentionArgs& a, std::int64_t task) {
       head.lse()[t] = softmax(p + (t - tile.begin) * tile.keys(), head.start(t) - tile.first,
                               t + 1 - tile.first, tile.keys(), head.scale());
     }
-    gemm(Gemm<A>{.a = p,
-                 .b = v + tile.first * hd,
-                 .c = y,
-                 .m = tile.queries(),
-                 .n = hd,
-                 .k = tile.keys(),
-                 .a_stride = tile.keys(),
-                 .b_stride = hd,
-                 .c_stride = hd});
+    sum_of_rows(tile, p, v, hd, y);
     for (std::int64_t t = tile.begin; t < tile.end; t++) {
       head.put(y + (t - tile.begin) * hd, head.y(t), false);
     }
@@ -264,15 +270,7 @@ void backward(const AttentionArgs& a, std::int64_t task) {
     };
     onto_keys(p, dy, dv);
     onto_keys(dp, q, dk);
-    gemm(Gemm<A>{.a = dp,
-                 .b = k + tile.first * hd,
-                 .c = dq,
-                 .m = tile.queries(),
-                 .n = hd,
-                 .k = tile.keys(),
-                 .a_stride = tile.keys(),
-                 .b_stride = hd,
-                 .c_stride = hd});
+    sum_of_rows(tile, dp, k, hd, dq);
     for (std::int64_t t = tile.begin; t < tile.end; t++) {
       A* row = dq + (t - tile.begin) * hd;
       head.turn(t, row, true);
