@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # make sanitize-gpu: the operations' GPU tests at tiny shapes under compute-sanitizer, one line a tool;
 # the operations are dealt out to SANITIZE_SHARDS processes a tool, by default a quarter of the cores: the
-# tools run side by side.
+# tools run side by side, each on a GPU of its own where there are several.
 #   sanitize_gpu.sh PROGRAM        for example build/bin/farsight_tests
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -18,9 +18,12 @@ logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 tools=(memcheck racecheck initcheck synccheck)
 shards=${SANITIZE_SHARDS:-$((($(nproc) + 3) / 4))}
-for tool in "${tools[@]}"; do
+gpus=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')
+[[ "$gpus" -gt 0 ]] || gpus=1
+for t in "${!tools[@]}"; do
+  tool=${tools[t]}
   for ((shard = 0; shard < shards; shard++)); do
-    FARSIGHT_TEST_SHARD=$shard/$shards timeout "${SANITIZE_SECONDS:-900}" \
+    CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES:-$((t % gpus))} FARSIGHT_TEST_SHARD=$shard/$shards timeout "${SANITIZE_SECONDS:-900}" \
       "$sanitizer" --tool "$tool" "$program" \
       -tc="gpu: operations agree*,gpu: a gradient that is already there*" \
       >"$logs/$tool-$shard" 2>&1 &
