@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # make sanitize-gpu: the operations' GPU tests at tiny shapes under compute-sanitizer, one line a tool;
-# the operations are dealt out to SANITIZE_SHARDS processes a tool, by default a quarter of the cores: the
-# tools run side by side, each on a GPU of its own where there are several.
-#   sanitize_gpu.sh PROGRAM        for example build/bin/farsight_tests
+# the operations are dealt out to SANITIZE_SHARDS processes a tool, by default a quarter of the cores, and the
+# processes to all GPUs: everything runs side by side.
+#   [SANITIZE_TOOLS=racecheck] sanitize_gpu.sh PROGRAM        for example build/bin/farsight_tests
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 program=$1
@@ -16,15 +16,22 @@ fi
 
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
-tools=(memcheck racecheck initcheck synccheck)
+read -ra tools <<<"${SANITIZE_TOOLS:-memcheck racecheck initcheck synccheck}"
+# racecheck takes the mbarriers of cuBLASLt's own kernels (nvjet_*) for races; what we launch is ours alone.
+exclude=--exclude
+"$sanitizer" --help 2>&1 | grep -q -e --kernel-name-exclude && exclude=--kernel-name-exclude
 shards=${SANITIZE_SHARDS:-$((($(nproc) + 3) / 4))}
 gpus=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 [[ "$gpus" -gt 0 ]] || gpus=1
-for t in "${!tools[@]}"; do
-  tool=${tools[t]}
+process=0
+for tool in "${tools[@]}"; do
+  filter=()
+  [[ "$tool" == racecheck ]] && filter=("$exclude" kernel_substring=nvjet)
   for ((shard = 0; shard < shards; shard++)); do
-    CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES:-$((t % gpus))} FARSIGHT_TEST_SHARD=$shard/$shards timeout "${SANITIZE_SECONDS:-900}" \
-      "$sanitizer" --tool "$tool" "$program" \
+    gpu=${CUDA_VISIBLE_DEVICES:-$((process % gpus))}
+    process=$((process + 1))
+    CUDA_VISIBLE_DEVICES=$gpu FARSIGHT_TEST_SHARD=$shard/$shards timeout "${SANITIZE_SECONDS:-900}" \
+      "$sanitizer" --tool "$tool" "${filter[@]}" "$program" \
       -tc="gpu: operations agree*,gpu: a gradient that is already there*" \
       >"$logs/$tool-$shard" 2>&1 &
   done
