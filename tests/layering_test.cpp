@@ -242,7 +242,7 @@ TEST_CASE("layering: the checker sees each kind of violation") {
 TEST_CASE("layering: every environment variable is described and known to doctor") {
   const fs::path top = FARSIGHT_SOURCE_DIR;
   const std::string readme = read(top / "README.md");
-  const std::string doctor = read(top / "models/programs/farsight.cpp");
+  const std::string doctor = read(top / "train/doctor.cpp");
   int found = 0;
   for (const Source& source : all_sources()) {
     if (source.path.starts_with("tests/")) continue;
@@ -251,7 +251,7 @@ TEST_CASE("layering: every environment variable is described and known to doctor
       CHECK_MESSAGE(readme.find("`" + name + "`") != std::string::npos, name,
                     " is not in README.md");
       CHECK_MESSAGE(doctor.find("\"" + name + "\"") != std::string::npos, name,
-                    " is not in models/programs/farsight.cpp");
+                    " is not in train/doctor.cpp");
     }
   }
   CHECK(found > 0);

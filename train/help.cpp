@@ -100,7 +100,7 @@ std::string_view alias_beside(const Setting& setting, std::span<const VerbOption
 }
 
 std::string verb_help(std::string_view program, std::string_view verb, std::string_view summary,
-                      std::span<const VerbOption> options, const Settings& settings) {
+                      std::span<const VerbOption> options) {
   std::string text =
       fmt::format("usage: {} {} [--option value ...]\n{}\n\n", program, verb, summary);
   text += "options:\n";
@@ -109,6 +109,12 @@ std::string verb_help(std::string_view program, std::string_view verb, std::stri
                                        : fmt::format("--{} {}", option.flag, option.value),
                   option.help);
   }
+  return text;
+}
+
+std::string verb_help(std::string_view program, std::string_view verb, std::string_view summary,
+                      std::span<const VerbOption> options, const Settings& settings) {
+  std::string text = verb_help(program, verb, summary, options);
   text +=
       "\nsettings: what they mean (allowed values) = the value that this command line gives them.\n"
       "Later wins: built-in value, preset, recipe, model, file (--config), command line.\n";
@@ -123,14 +129,14 @@ std::string verb_help(std::string_view program, std::string_view verb, std::stri
   return text;
 }
 
-std::string option_list(std::span<const VerbOption> options) {
+std::string option_list(std::span<const VerbOption> options, std::span<const Setting> settings) {
   std::string names;
   const auto append = [&](std::string_view name) {
     names += fmt::format("{}--{}", names.empty() ? "" : " ", name);
   };
   for (const VerbOption& option : options)
     append(option.flag);
-  for (const Setting& setting : all_settings()) {
+  for (const Setting& setting : settings) {
     const std::string_view alias = alias_beside(setting, options);
     append(alias.empty() ? setting.name : alias);
   }

@@ -27,8 +27,12 @@ std::string_view alias_beside(const Setting& setting, std::span<const VerbOption
 std::string verb_help(std::string_view program, std::string_view verb, std::string_view summary,
                       std::span<const VerbOption> options, const Settings& settings);
 
-/// The names of all options of a verb, settings by their shortest, in indented lines.
-std::string option_list(std::span<const VerbOption> options);
+/// One verb that has no settings.
+std::string verb_help(std::string_view program, std::string_view verb, std::string_view summary,
+                      std::span<const VerbOption> options);
+
+/// The names of a verb's options and of these settings, by their shortest, in indented lines.
+std::string option_list(std::span<const VerbOption> options, std::span<const Setting> settings);
 
 /// --list tasks|models|presets|recipes. Throws Error(usage) for another word.
 std::string list_of(std::string_view what);

@@ -14,7 +14,8 @@ namespace farsight {
 struct Words::Parser {
   CLI::App app;
   std::map<std::string, CLI::Option*> options;
-  std::vector<std::pair<const Setting*, CLI::Option*>> settings;
+  std::span<const Setting> known_settings;
+  std::vector<std::pair<const Setting*, CLI::Option*>> settings;  // known_settings
   std::vector<VerbOption> verb_options;
   std::vector<std::string> names;  // every option as typed
 
@@ -49,7 +50,8 @@ struct Words::Parser {
   }
 };
 
-Words::Words(std::string title, std::span<const VerbOption> options, std::vector<std::string> words)
+Words::Words(std::string title, std::span<const VerbOption> options, std::vector<std::string> words,
+             With with)
     : title_(std::move(title)), parser_(std::make_unique<Parser>()) {
   CLI::App& app = parser_->app;
   app.set_help_flag("");
@@ -57,7 +59,8 @@ Words::Words(std::string title, std::span<const VerbOption> options, std::vector
   parser_->verb_options.assign(options.begin(), options.end());
   for (const VerbOption& option : parser_->verb_options)
     parser_->add(option);
-  for (const Setting& setting : all_settings()) {
+  if (with == With::settings) parser_->known_settings = all_settings();
+  for (const Setting& setting : parser_->known_settings) {
     parser_->add(setting, alias_beside(setting, options));
   }
   for (const std::string& word : words) {
@@ -109,7 +112,8 @@ void Words::refuse_unknown() const {
   const std::string flag = word.substr(0, word.find('='));
   const std::vector<std::string_view> names(parser_->names.begin(), parser_->names.end());
   fail(ExitCode::usage, "{}: there is no option '{}'{}\n{} has these options (see --help):\n{}",
-       title_, flag, did_you_mean(flag, names), title_, option_list(parser_->verb_options));
+       title_, flag, did_you_mean(flag, names), title_,
+       option_list(parser_->verb_options, parser_->known_settings));
 }
 
 }  // namespace farsight

@@ -18,8 +18,12 @@ namespace farsight {
 /// twice, the later wins, so that a Makefile's ARGS can follow its own options.
 class Words {
  public:
+  /// Has the verb settings, or only the options given?
+  enum class With { settings, options_alone };
+
   /// `title` opens messages: "mamba train". Throws Error(usage) if an option has no value.
-  Words(std::string title, std::span<const VerbOption> options, std::vector<std::string> words);
+  Words(std::string title, std::span<const VerbOption> options, std::vector<std::string> words,
+        With with = With::settings);
   ~Words();
 
   /// Was the verb's option `flag` ("dry-run") given?
