@@ -42,7 +42,8 @@ struct Column {
   Align align = Align::text;
 };
 
-struct Cell {
+/// Not `Cell`, which is a configuration of a task (data/mqar.h).
+struct TableCell {
   std::string text;
   Verdict verdict = Verdict::none;
   std::string note{};  ///< in small letters below: "paper 80.98, ceiling 99.91"
@@ -51,7 +52,7 @@ struct Cell {
 struct Table {
   std::string caption;
   std::vector<Column> columns;
-  std::vector<std::vector<Cell>> rows;  ///< each as long as columns
+  std::vector<std::vector<TableCell>> rows;  ///< each as long as columns
 };
 
 struct Paragraph {
@@ -96,7 +97,8 @@ struct Heading {
 
 using Block = std::variant<Paragraph, List, Preformatted, Table, NamedValues, Figure, Heading>;
 
-struct Section {
+/// Not `Section`, which is a part of a configuration (models/config_section.h).
+struct ReportSection {
   std::string heading;
   std::vector<Block> blocks{};
 };
@@ -104,7 +106,7 @@ struct Section {
 struct Report {
   std::string title;
   std::vector<std::string> summary{};  ///< lines below the title: what, where, when, the outcome
-  std::vector<Section> sections{};
+  std::vector<ReportSection> sections{};
   std::string footer{};  ///< version, date, the command to make it again
 };
 
