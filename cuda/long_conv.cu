@@ -5,34 +5,13 @@
 // products, p and q come to shared memory; a thread holds the 15 values of p that eight outputs and
 // eight products touch. Limited by f32 arithmetic: B D T^2 / 2 products.
 #include "cuda/long_conv.cuh"
+#include "cuda/long_conv_elements.cuh"
 
 namespace farsight::cuda {
 namespace {
 
 constexpr int kLanes = 32, kWarps = 8, kThreads = kLanes * kWarps;
 constexpr int kOutputs = 8, kTile = kOutputs * kWarps, kChunk = 32;
-
-enum class Sum {
-  forward,  // p: w, time reversed     q: k     out: m, time reversed
-  inputs,   // p: dm                   q: k     out: dw
-  taps      // p: dm                   q: w     out: dk, summed over a share of the rows
-};
-
-template <class T>
-__device__ inline float at(const void* x, const LongConvArgs& a, std::int64_t stride,
-                           std::int64_t b, std::int64_t t, std::int64_t d) {
-  return to_float(static_cast<const T*>(x)[(b * a.T + t) * stride + d]);
-}
-template <class T>
-__device__ inline float w_at(const LongConvArgs& a, std::int64_t b, std::int64_t t,
-                             std::int64_t d) {
-  return at<T>(a.v, a, a.v_stride, b, t, d) * at<T>(a.pre, a, a.pre_stride, b, t, d);
-}
-template <class T>
-__device__ inline float dm_at(const LongConvArgs& a, std::int64_t b, std::int64_t t,
-                              std::int64_t d) {
-  return at<T>(a.dy, a, a.dy_stride, b, t, d) * at<T>(a.post, a, a.post_stride, b, t, d);
-}
 
 template <class T, Sum kSum>
 __device__ inline float load_p(const LongConvArgs& a, std::int64_t b, std::int64_t i,
@@ -46,39 +25,6 @@ __device__ inline float load_q(const LongConvArgs& a, std::int64_t b, std::int64
   if (d >= a.D) return 0;
   if (kSum == Sum::taps) return s < a.T ? w_at<T>(a, b, s, d) : 0.0f;
   return s < reached_taps(a) ? static_cast<const float*>(a.k)[s * a.D + d] : 0.0f;
-}
-
-template <class T, Sum kSum>
-__device__ inline void finish(const LongConvArgs& a, std::int64_t b, std::int64_t i, std::int64_t d,
-                              float sum) {
-  if constexpr (kSum == Sum::taps) {  // b: the share
-    if (i >= reached_taps(a)) return;
-    static_cast<float*>(a.partial)[(b * reached_taps(a) + i) * a.D + d] = sum;
-  } else {
-    if (i >= a.T) return;
-    const float bias = static_cast<const float*>(a.bias)[d];
-    if constexpr (kSum == Sum::forward) {
-      const std::int64_t t = a.T - 1 - i, to = (b * a.T + t) * a.D + d;
-      const float m = sum + bias * w_at<T>(a, b, t, d);
-      if (a.m != nullptr) static_cast<T*>(a.m)[to] = from_float<T>(m);
-      static_cast<T*>(a.y)[to] = from_float<T>(m * at<T>(a.post, a, a.post_stride, b, t, d));
-    } else {
-      const std::int64_t row = b * a.T + i;
-      const float dw = sum + bias * dm_at<T>(a, b, i, d);
-      if (a.dv != nullptr) {
-        put(static_cast<T*>(a.dv) + row * a.dv_stride + d,
-            dw * at<T>(a.pre, a, a.pre_stride, b, i, d), a.dv_add);
-      }
-      if (a.dpre != nullptr) {
-        put(static_cast<T*>(a.dpre) + row * a.dpre_stride + d,
-            dw * at<T>(a.v, a, a.v_stride, b, i, d), a.dpre_add);
-      }
-      if (a.dpost != nullptr) {
-        put(static_cast<T*>(a.dpost) + row * a.dpost_stride + d,
-            at<T>(a.dy, a, a.dy_stride, b, i, d) * at<T>(a.m, a, a.D, b, i, d), a.dpost_add);
-      }
-    }
-  }
 }
 
 /// A block: 32 channels, kTile outputs, of one row or of a share of them.
@@ -189,22 +135,33 @@ __global__ void __launch_bounds__(kThreads) look_back(const __grid_constant__ Lo
   static_cast<T*>(a.y)[place] = from_float<T>(m * at<T>(a.post, a, a.post_stride, b, t, d));
 }
 
+void inputs(const LongConvArgs& a) {
+  if (suits_matrix(a)) return matrix_long_conv_inputs(a);
+  if (a.fourier != nullptr) return fourier_long_conv_inputs(a);
+  launch<Sum::inputs>(a, "long_conv_backward, inputs");
+}
+
+void taps(const LongConvArgs& a) {
+  if (suits_matrix(a)) return matrix_long_conv_taps(a);
+  if (a.fourier != nullptr) return fourier_long_conv_taps(a);
+  launch<Sum::taps>(a, "long_conv_backward, taps");
+}
+
 }  // namespace
 
 void long_conv_forward(const LongConvArgs& a) {
   if (a.B * a.T * a.D == 0) return;
   if (suits_matrix(a)) return matrix_long_conv_forward(a);
+  if (a.fourier != nullptr) return fourier_long_conv_forward(a);
   launch<Sum::forward>(a, "long_conv_forward");
 }
 
 void long_conv_backward(const LongConvArgs& a) {
   if (a.D == 0) return;
-  const bool matrix = suits_matrix(a), tokens = a.B * a.T > 0;
-  if (tokens && (a.dv != nullptr || a.dpre != nullptr || a.dpost != nullptr)) {
-    matrix ? matrix_long_conv_inputs(a) : launch<Sum::inputs>(a, "long_conv_backward, inputs");
-  }
+  const bool tokens = a.B * a.T > 0;
+  if (tokens && (a.dv != nullptr || a.dpre != nullptr || a.dpost != nullptr)) inputs(a);
   if (a.dk == nullptr && a.dbias == nullptr) return;
-  if (tokens) matrix ? matrix_long_conv_taps(a) : launch<Sum::taps>(a, "long_conv_backward, taps");
+  if (tokens) taps(a);
   add_shares<<<blocks_for(a.K * a.D, kThreads), kThreads, 0, stream()>>>(a);
   launched("long_conv_backward, shares");
 }

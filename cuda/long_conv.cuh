@@ -1,5 +1,6 @@
 // What the kernels of the gated long convolution share: long_conv.cu has those that take any sizes and
-// types, long_conv_matrix.cu and long_conv_matrix_dk.cu those on tensor cores.
+// types, long_conv_matrix.cu and long_conv_matrix_dk.cu those on tensor cores, long_conv_fourier.cu those
+// for long sequences.
 #pragma once
 
 #include "cuda/device.cuh"
@@ -20,5 +21,10 @@ void matrix_long_conv_forward(const LongConvArgs& a);
 void matrix_long_conv_inputs(const LongConvArgs& a);
 /// a.partial.
 void matrix_long_conv_taps(const LongConvArgs& a);
+
+/// The same three by Fourier transforms; they need a.fourier.
+void fourier_long_conv_forward(const LongConvArgs& a);
+void fourier_long_conv_inputs(const LongConvArgs& a);
+void fourier_long_conv_taps(const LongConvArgs& a);
 
 }  // namespace farsight::cuda

@@ -1,6 +1,7 @@
 #include "ops/long_conv.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "autograd/tape.h"
 
@@ -14,6 +15,22 @@ std::int64_t shares_for(std::int64_t B, std::int64_t T, std::int64_t D) {
   const std::int64_t blocks = 3 * kMultiprocessors * (T > kLong ? 1 : 2);
   const std::int64_t columns = std::max<std::int64_t>((D + kBlockChannels - 1) / kBlockChannels, 1);
   return std::clamp<std::int64_t>(blocks / columns, 1, std::max<std::int64_t>(B, 1));
+}
+
+/// Room for the transforms of as many channels at a time as 128 MiB hold; nothing where the GPU does
+/// without.
+Tensor room_for_transforms(LongConvArgs& a, Device device) {
+  const bool matrix = a.type == DType::bf16 && a.T <= kLongConvMatrixSteps;
+  if (device != Device::cuda || matrix || a.T < kLongConvFourierSteps) return {};
+  constexpr std::int64_t kFloats = 32 << 20, kAtLeast = 8;
+  a.fourier_n = static_cast<std::int64_t>(
+      std::bit_ceil(static_cast<std::uint64_t>(a.T + std::min(a.K, a.T) - 1)));
+  const std::int64_t floats = a.fourier_n + 6 * (a.fourier_n / 2 + 1);
+  a.fourier_columns = std::clamp(kFloats / floats, std::min(kAtLeast, a.D), a.D);
+  Tensor room =
+      Tensor::empty({floats, a.fourier_columns}, DType::f32, device, "long_conv.transforms");
+  a.fourier = room.ptr();
+  return room;
 }
 
 LongConvArgs args_of(const char* name, const Tensor& v, const Tensor& pre, const Tensor& post,
@@ -59,6 +76,7 @@ Tensor long_conv(const Tensor& v, const Tensor& pre, const Tensor& post, const T
   }
   a.y = y.ptr();
   a.m = m.ptr();
+  const Tensor forward_room = room_for_transforms(a, device);
   FARSIGHT_LAUNCH(long_conv_forward, device, a);
   record("long_conv", {&y}, {&v, &pre, &post, &k, &bias},
          [=, v_slot = Slot(v), pre_slot = Slot(pre), post_slot = Slot(post), k_slot = Slot(k),
@@ -88,9 +106,10 @@ Tensor long_conv(const Tensor& v, const Tensor& pre, const Tensor& post, const T
            g.dk_add = dk.add;
            g.dbias = dbias.ptr();
            g.dbias_add = dbias.add;
-           Tensor partial;
+           Tensor partial, room;
            if (device == Device::cuda) {
-             g.shares = shares_for(g.B, g.T, g.D);
+             room = room_for_transforms(g, device);
+             g.shares = room ? 1 : shares_for(g.B, g.T, g.D);
              partial = Tensor::empty({g.shares, std::min(g.K, g.T), g.D}, DType::f32, device,
                                      "long_conv.partial");
              g.partial = partial.ptr();

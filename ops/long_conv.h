@@ -26,8 +26,10 @@ Tensor long_conv(const Tensor& v, const Tensor& pre, const Tensor& post, const T
 Tensor long_conv_step(const Tensor& v, const Tensor& pre, const Tensor& post, const Tensor& k,
                       const Tensor& bias, const Tensor& cache, std::int64_t length);
 
-/// The longest sequence whose products the CUDA kernels do on tensor cores, in bf16.
+/// The longest sequence whose products the CUDA kernels do on tensor cores, in bf16. Longer ones, and
+/// those in f32 from kLongConvFourierSteps on, go by Fourier transforms (cuFFT).
 inline constexpr std::int64_t kLongConvMatrixSteps = 2048;
+inline constexpr std::int64_t kLongConvFourierSteps = 512;
 
 struct LongConvArgs {
   const void *v = nullptr, *pre = nullptr, *post = nullptr, *k = nullptr, *bias = nullptr;
@@ -36,7 +38,10 @@ struct LongConvArgs {
   void *dv = nullptr, *dpre = nullptr, *dpost = nullptr, *dk = nullptr, *dbias = nullptr;
   bool dv_add = false, dpre_add = false, dpost_add = false, dk_add = false, dbias_add = false;
   void* partial = nullptr;  // CUDA: [shares, min(K, T), D], shares of dk; dbias is its first row
-  void* cache = nullptr;    // [B, capacity, D], `first` rows of it known
+  /// CUDA, where transforms serve: [fourier_n + 6 (fourier_n / 2 + 1), fourier_columns] f32.
+  void* fourier = nullptr;
+  std::int64_t fourier_n = 0, fourier_columns = 0;
+  void* cache = nullptr;  // [B, capacity, D], `first` rows of it known
   std::int64_t first = 0, capacity = 0;
   std::int64_t B = 0, T = 0, D = 0, K = 0, shares = 0;
   std::int64_t v_stride = 0, pre_stride = 0, post_stride = 0;  // elements between time steps

@@ -83,7 +83,8 @@ std::vector<Sizes> gpu_sizes(const OpCase& c) {
          {2, 700, 16, 100},
          {2, 1000, 32, 1000},
          {3, 2048, 16, 2048},
-         {1, 2049, 8, 2049}});
+         {1, 2049, 8, 2049},
+         {1, 2049, 2100, 3}});  // more channels than are transformed at a time
   } else if (names == Names{"B", "T", "S", "D"}) {
     add({{2, 63, 63, 40}, {3, 65, 65, 33}, {1, 131, 131, 24}, {1, 1000, 1000, 16}});
   } else if (names == Names{"rows", "D"}) {
