@@ -159,6 +159,19 @@ TEST_CASE("resolve: the two recipes of the paper differ in the switches they are
   CHECK(code.checkpoint.best_by == BestBy::last);
   CHECK(text.data.examples_per_cell == 20000);
   CHECK(code.data.examples_per_cell == 100);
+  CHECK(code.model.storage == Storage::f32);
+  for (const std::string_view model : {"hyena", "rwkv"}) {
+    const Settings narrow = resolve({}, {assign("run.preset", "full"), assign("run.model", model),
+                                         assign("run.recipe", "paper-code")})
+                                .settings;
+    CHECK(narrow.model.storage == Storage::bf16);
+    CHECK(narrow.run.dtype == DType::bf16);
+  }
+  // A file that a Hyena run wrote, and another model on the command line: f32 again.
+  const Assignments file = {assign("run.model", "hyena"), assign("run.recipe", "paper-code"),
+                            assign("model.storage", "bf16"), assign("run.dtype", "bf16")};
+  CHECK(resolve(file, {assign("run.model", "mamba")}).settings.model.storage == Storage::f32);
+  CHECK(resolve(file, {}).settings.model.storage == Storage::bf16);
 }
 
 TEST_CASE("resolve: every preset fits together with every model, task and recipe") {

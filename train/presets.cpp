@@ -100,6 +100,13 @@ clip_kind = "value"
 [checkpoint]
 best_by = "last"
 )";
+// It also builds Hyena and RWKV with .to(bfloat16): weights, gradients and moments.
+constexpr std::string_view kPaperCodeNarrow = R"(
+[run]
+dtype = "bf16"
+[model]
+storage = "bf16"
+)";
 
 /// Null when there is none.
 const Preset* find_preset(std::string_view name, std::string_view family) {
@@ -181,12 +188,17 @@ Assignments preset_assignments(std::string_view preset) {
   return assignments_without_names(preset_text(preset), fmt::format("presets/{}.toml", preset));
 }
 
-Assignments recipe_assignments(std::string_view recipe) {
+Assignments recipe_assignments(std::string_view recipe, std::string_view model) {
   const std::string source = fmt::format("recipe {}", recipe);
   if (recipe == "farsight") return {};
   if (recipe == "paper-text") return assignments_without_names(kPaperText, source);
   check(recipe == "paper-code", "recipe_assignments: no recipe is called '{}'", recipe);
-  return assignments_without_names(kPaperCode, source);
+  Assignments result = assignments_without_names(kPaperCode, source);
+  if (family_of(model) == "hyena" || family_of(model) == "rwkv") {
+    for (Assignment& more : assignments_without_names(kPaperCodeNarrow, source))
+      result.push_back(std::move(more));
+  }
+  return result;
 }
 
 std::string_view family_of(std::string_view model) {

@@ -39,7 +39,8 @@ struct Assignment {
 using Assignments = std::vector<Assignment>;
 
 Assignments preset_assignments(std::string_view preset);
-Assignments recipe_assignments(std::string_view recipe);
+/// A recipe may say more of some models: the release trains Hyena and RWKV in bf16 alone.
+Assignments recipe_assignments(std::string_view recipe, std::string_view model);
 
 /// The family of a model's name: "mamba" for "mamba-2x".
 std::string_view family_of(std::string_view model);

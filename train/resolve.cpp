@@ -70,7 +70,7 @@ Resolved resolve(const Assignments& file, const Assignments& flags, std::string_
       assignment.setting->set(named, assignment.value);
   }
   const Assignments preset = preset_assignments(named.run.preset);
-  const Assignments recipe = recipe_assignments(named.run.recipe);
+  const Assignments recipe = recipe_assignments(named.run.recipe, named.run.model);
 
   Resolved base{.settings = {},
                 .origins = std::vector<Origin>(all_settings().size(), Origin::built_in)};
@@ -89,8 +89,10 @@ Resolved resolve(const Assignments& file, const Assignments& flags, std::string_
     restore(preset_assignments(old_preset), base, resolved);
     restore(preset, base, resolved);
   }
-  if (!old_recipe.empty()) {
-    restore(recipe_assignments(old_recipe), base, resolved);
+  if (!old_recipe.empty() || !old_model.empty()) {
+    restore(recipe_assignments(old_recipe.empty() ? named.run.recipe : old_recipe,
+                               old_model.empty() ? named.run.model : old_model),
+            base, resolved);
     restore(recipe, base, resolved);
   }
   if (!old_preset.empty() || !old_model.empty()) {
