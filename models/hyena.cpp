@@ -231,8 +231,9 @@ Tensor Hyena::filter(const Layer& layer) const {
   return decay(linear(h, layer.filter_out.master), rates);
 }
 
+template <class Look>
 Tensor Hyena::mix(const Layer& layer, const Tensor& x, std::int64_t length,
-                  HyenaState::Layer* state) const {
+                  HyenaState::Layer* state, const Look& look) const {
   const std::int64_t d = config_.d_model;
   const Tensor u = linear(x, layer.in_proj.weight.operand, &layer.in_proj.bias.master);
   const Tensor chunks =
@@ -243,7 +244,9 @@ Tensor Hyena::mix(const Layer& layer, const Tensor& x, std::int64_t length,
   const Tensor &pre = parts[safari ? 1 : 0], &post = parts[safari ? 0 : 1], &v = parts[2];
   Tensor y;
   if (state == nullptr) {
-    y = long_conv(v, pre, post, filter(layer), layer.filter_bias.master);
+    const Tensor k = filter(layer);
+    look(LongConvInputs{v, pre, post, k, layer.filter_bias.master});
+    y = long_conv(v, pre, post, k, layer.filter_bias.master);
   } else {
     y = long_conv_step(v, pre, post, state->k, layer.filter_bias.master, state->cache, length);
     state->conv = advance_history(state->conv, u);
@@ -251,8 +254,9 @@ Tensor Hyena::mix(const Layer& layer, const Tensor& x, std::int64_t length,
   return linear(y, layer.out_proj.weight.operand, &layer.out_proj.bias.master);
 }
 
-Tensor Hyena::features(const Tensor& tokens, const Tensor& rows, const Tensor* position,
-                       HyenaState* state, const Tensor* pass) {
+template <class Shown>
+Tensor Hyena::run(const Tensor& tokens, const Tensor& rows, const Tensor* position,
+                  HyenaState* state, const Tensor* pass, const Shown& shown) {
   check(tokens.shape().n == 2, "hyena: tokens must be [B, T], got {}", tokens.shape());
   check(position == nullptr, "hyena: rows cannot be packed: the filter runs through whole rows");
   check(state == nullptr || state->layers.size() == layers_.size(),
@@ -280,7 +284,9 @@ Tensor Hyena::features(const Tensor& tokens, const Tensor& rows, const Tensor* p
     const Tensor x = i == 0
                          ? layer_norm(residual, affine(layer.norm1), eps, compute_)
                          : add_layer_norm(residual, {branch}, affine(layer.norm1), eps, &residual);
-    branch = mix(layer, x, length, state ? &state->layers[i] : nullptr);
+    branch =
+        mix(layer, x, length, state ? &state->layers[i] : nullptr,
+            [&](const LongConvInputs& mixing) { shown(static_cast<std::int64_t>(i), mixing); });
     const Tensor h = add_layer_norm(residual, {branch}, affine(layer.norm2), eps, &residual);
     const Tensor up = gelu(linear(h, layer.fc1.weight.operand, &layer.fc1.bias.master),
                            config_.form == HyenaForm::safari ? Gelu::tanh : Gelu::exact);
@@ -291,6 +297,16 @@ Tensor Hyena::features(const Tensor& tokens, const Tensor& rows, const Tensor* p
   const Tensor last_residual = gather_rows(residual, rows), last = gather_rows(branch, rows);
   Tensor sum;
   return add_layer_norm(last_residual, {last}, affine(final_norm_), eps, &sum);
+}
+
+Tensor Hyena::features(const Tensor& tokens, const Tensor& rows, const Tensor* position,
+                       HyenaState* state, const Tensor* pass) {
+  return run(tokens, rows, position, state, pass, NoProbe{});
+}
+
+void Hyena::probe(const Tensor& tokens, const Probe& probe) {
+  const NoTape inference;
+  run(tokens, some_row(tokens.device()), nullptr, nullptr, nullptr, probe);
 }
 
 }  // namespace farsight

@@ -22,6 +22,7 @@
 
 #include "core/json.h"
 #include "models/parameters.h"
+#include "models/probe.h"
 #include "ops/decay.h"
 
 namespace farsight {
@@ -83,6 +84,8 @@ class Hyena {
   /// Throws Error(data) for more than l_max tokens.
   Tensor features(const Tensor& tokens, const Tensor& rows, const Tensor* position = nullptr,
                   HyenaState* state = nullptr, const Tensor* pass = nullptr);
+  /// Shows `probe` what every layer mixes tokens [B, T] by. Outside the tape.
+  void probe(const Tensor& tokens, const Probe& probe);
   /// Before the first token of B sequences.
   HyenaState empty_state(std::int64_t batch) const;
 
@@ -98,8 +101,12 @@ class Hyena {
   Layer make_layer() const;
   void visit(const ParameterVisitor& f);
   Tensor filter(const Layer& layer) const;
-  Tensor mix(const Layer& layer, const Tensor& x, std::int64_t length,
-             HyenaState::Layer* state) const;
+  template <class Look>
+  Tensor mix(const Layer& layer, const Tensor& x, std::int64_t length, HyenaState::Layer* state,
+             const Look& look) const;
+  template <class Shown>
+  Tensor run(const Tensor& tokens, const Tensor& rows, const Tensor* position, HyenaState* state,
+             const Tensor* pass, const Shown& shown);
   void make_room(HyenaState& state, std::int64_t tokens) const;
 
   HyenaConfig config_;

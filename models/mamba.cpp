@@ -177,8 +177,9 @@ MambaState Mamba::empty_state(std::int64_t batch) const {
   return state;
 }
 
-Tensor Mamba::mix(Layer& layer, const Tensor& x, MambaLayerState* state,
-                  const GatePlace& place) const {
+template <class Look>
+Tensor Mamba::mix(Layer& layer, const Tensor& x, MambaLayerState* state, const GatePlace& place,
+                  const Look& look) const {
   const std::int64_t I = config_.d_inner(), N = config_.d_state;
   const std::vector<Tensor> xz = split(linear(x, layer.in_proj.operand), {I, I});
   const Tensor &x_in = xz[0], &z = xz[1];
@@ -202,6 +203,7 @@ Tensor Mamba::mix(Layer& layer, const Tensor& x, MambaLayerState* state,
                       .gate = gate ? &gate : nullptr,
                       .initial_state = state ? &state->state : nullptr,
                       .position = position};
+  look(in);
   Tensor last;
   const Tensor y = selective_scan(in, state ? &last : nullptr);
   if (state != nullptr) {
@@ -211,8 +213,9 @@ Tensor Mamba::mix(Layer& layer, const Tensor& x, MambaLayerState* state,
   return linear(y, layer.out_proj.operand);
 }
 
-Tensor Mamba::features(const Tensor& tokens, const Tensor& rows, const Tensor* position,
-                       MambaState* state, const Tensor* pass) {
+template <class Shown>
+Tensor Mamba::run(const Tensor& tokens, const Tensor& rows, const Tensor* position,
+                  MambaState* state, const Tensor* pass, const Shown& shown) {
   check(tokens.shape().n == 2, "mamba: tokens must be [B, T], got {}", tokens.shape());
   check(state == nullptr || state->size() == layers_.size(),
         "mamba: the state has {} layers, the model {}", state ? state->size() : 0, layers_.size());
@@ -230,12 +233,23 @@ Tensor Mamba::features(const Tensor& tokens, const Tensor& rows, const Tensor* p
                 {.position = position,
                  .pass = pass,
                  .stream = hash_name(stream.c_str()),
-                 .state = layer_state ? &layer_state->gate : nullptr});
+                 .state = layer_state ? &layer_state->gate : nullptr},
+                [&](const ScanInputs& mixing) { shown(static_cast<std::int64_t>(i), mixing); });
   }
   // Only the asked rows go through the last norm: the others have no use for it.
   const Tensor last_residual = gather_rows(residual, rows), last_mixed = gather_rows(mixed, rows);
   Tensor sum;
   return add_rms_norm(last_residual, last_mixed, final_norm_.master, config_.norm_eps, &sum);
+}
+
+Tensor Mamba::features(const Tensor& tokens, const Tensor& rows, const Tensor* position,
+                       MambaState* state, const Tensor* pass) {
+  return run(tokens, rows, position, state, pass, NoProbe{});
+}
+
+void Mamba::probe(const Tensor& tokens, const Probe& probe) {
+  const NoTape inference;
+  run(tokens, some_row(tokens.device()), nullptr, nullptr, nullptr, probe);
 }
 
 }  // namespace farsight

@@ -19,6 +19,7 @@
 #include "core/json.h"
 #include "models/mamba_gates.h"
 #include "models/parameters.h"
+#include "models/probe.h"
 
 namespace farsight {
 
@@ -75,6 +76,8 @@ class Mamba {
   /// training, for the dropout of some gates.
   Tensor features(const Tensor& tokens, const Tensor& rows, const Tensor* position = nullptr,
                   MambaState* state = nullptr, const Tensor* pass = nullptr);
+  /// Shows `probe` what every layer mixes tokens [B, T] by. Outside the tape.
+  void probe(const Tensor& tokens, const Probe& probe);
   /// All zeros: before the first token of B sequences.
   MambaState empty_state(std::int64_t batch) const;
 
@@ -85,7 +88,12 @@ class Mamba {
   };
   Layer make_layer(std::int64_t index) const;
   void visit(const ParameterVisitor& f);
-  Tensor mix(Layer& layer, const Tensor& x, MambaLayerState* state, const GatePlace& place) const;
+  template <class Look>
+  Tensor mix(Layer& layer, const Tensor& x, MambaLayerState* state, const GatePlace& place,
+             const Look& look) const;
+  template <class Shown>
+  Tensor run(const Tensor& tokens, const Tensor& rows, const Tensor* position, MambaState* state,
+             const Tensor* pass, const Shown& shown);
 
   MambaConfig config_;
   Device device_;

@@ -53,6 +53,8 @@ Model model_around(const char* family, const std::shared_ptr<M>& owner, const Fo
       .features = [m = owner.get()](
                       const Tensor& tokens, const Tensor& rows, const Tensor* position,
                       const Tensor* pass) { return features_of(*m, tokens, rows, position, pass); },
+      .probe = [m = owner.get()](const Tensor& tokens,
+                                 const Probe& probe) { m->probe(tokens, probe); },
       .decoder = [owner](std::int64_t batch) -> Decoder {
         const auto state = std::make_shared<State>(owner->empty_state(batch));
         return [owner, state](const Tensor& tokens) {

@@ -10,6 +10,7 @@
 #include "core/json.h"
 #include "core/tensor.h"
 #include "models/parameters.h"
+#include "models/probe.h"
 
 namespace farsight {
 
@@ -39,6 +40,8 @@ struct Model {
   std::function<Tensor(const Tensor& tokens, const Tensor& rows, const Tensor* position,
                        const Tensor* pass)>
       features;
+  /// Shows `probe` what every layer mixes tokens [B, T] by, in order. Outside the tape.
+  std::function<void(const Tensor& tokens, const Probe& probe)> probe;
   /// A decoder for B fresh sequences.
   std::function<Decoder(std::int64_t batch)> decoder;
 };

@@ -205,8 +205,9 @@ void Pythia::make_room(PythiaState& state, std::int64_t tokens) const {
   }
 }
 
-Tensor Pythia::features(const Tensor& tokens, const Tensor& rows, const Tensor* position,
-                        PythiaState* state) {
+template <class Shown>
+Tensor Pythia::run(const Tensor& tokens, const Tensor& rows, const Tensor* position,
+                   PythiaState* state, const Shown& shown) {
   check(tokens.shape().n == 2, "pythia: tokens must be [B, T], got {}", tokens.shape());
   check(state == nullptr || state->cache.size() == layers_.size(),
         "pythia: the state has {} layers, the model {}", state ? state->cache.size() : 0,
@@ -228,6 +229,7 @@ Tensor Pythia::features(const Tensor& tokens, const Tensor& rows, const Tensor* 
         i == 0 ? layer_norm_pair(residual, input, post, eps, compute_)
                : add_layer_norm_pair(residual, {attended, &mixed}, input, post, eps, &residual);
     const Tensor qkv = linear(x, layer.qkv_weight.operand, &layer.qkv_bias.master);
+    shown(static_cast<std::int64_t>(i), AttentionInputs{qkv, options});
     const Tensor o = state ? attention_step(qkv, state->cache[i], state->length, options)
                            : attention(qkv, options);
     attended = linear(o, layer.dense_weight.operand, &layer.dense_bias.master);
@@ -241,6 +243,16 @@ Tensor Pythia::features(const Tensor& tokens, const Tensor& rows, const Tensor* 
   Tensor sum;
   return add_layer_norm(last_residual, {last_attended, &last_mixed},
                         {final_norm_.weight.master, final_norm_.bias.master}, eps, &sum);
+}
+
+Tensor Pythia::features(const Tensor& tokens, const Tensor& rows, const Tensor* position,
+                        PythiaState* state) {
+  return run(tokens, rows, position, state, NoProbe{});
+}
+
+void Pythia::probe(const Tensor& tokens, const Probe& probe) {
+  const NoTape inference;
+  run(tokens, some_row(tokens.device()), nullptr, nullptr, probe);
 }
 
 }  // namespace farsight

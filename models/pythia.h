@@ -12,6 +12,7 @@
 
 #include "core/json.h"
 #include "models/parameters.h"
+#include "models/probe.h"
 
 namespace farsight {
 
@@ -62,6 +63,8 @@ class Pythia {
   /// is no gradient then, and no packing.
   Tensor features(const Tensor& tokens, const Tensor& rows, const Tensor* position = nullptr,
                   PythiaState* state = nullptr);
+  /// Shows `probe` what every layer mixes tokens [B, T] by. Outside the tape.
+  void probe(const Tensor& tokens, const Probe& probe);
   /// Before the first token of B sequences.
   PythiaState empty_state(std::int64_t batch) const;
 
@@ -78,6 +81,9 @@ class Pythia {
   Layer make_layer() const;
   void visit(const ParameterVisitor& f);
   void make_room(PythiaState& state, std::int64_t tokens) const;
+  template <class Shown>
+  Tensor run(const Tensor& tokens, const Tensor& rows, const Tensor* position, PythiaState* state,
+             const Shown& shown);
 
   PythiaConfig config_;
   Device device_;

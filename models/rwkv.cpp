@@ -194,8 +194,9 @@ Tensor Rwkv::embedded(const Tensor& tokens, const Tensor* position, std::int64_t
       {.p = config_.embed_dropout, .pass = pass, .stream = hash_name("dropout/embeddings")});
 }
 
+template <class Look>
 Tensor Rwkv::mix_time(const TimeMix& mixer, const Tensor& x, const Tensor* position,
-                      RwkvState::Layer* state) const {
+                      RwkvState::Layer* state, const Look& look) const {
   const std::vector<Tensor> mixed =
       token_shift(x, {mixer.mix_key.master, mixer.mix_value.master, mixer.mix_receptance.master},
                   {.before = state ? &state->time : nullptr,
@@ -203,14 +204,15 @@ Tensor Rwkv::mix_time(const TimeMix& mixer, const Tensor& x, const Tensor* posit
                    .last = state ? &state->time : nullptr});
   const Tensor k = linear(mixed[0], mixer.key.operand), v = linear(mixed[1], mixer.value.operand);
   const Tensor r = linear(mixed[2], mixer.receptance.operand);
-  const Tensor y = wkv({.k = k,
-                        .v = v,
-                        .decay = mixer.decay.master,
-                        .first = mixer.first.master,
-                        .r = &r,
-                        .initial_state = state ? &state->sums : nullptr,
-                        .position = position},
-                       state ? &state->sums : nullptr);
+  const WkvInputs in{.k = k,
+                     .v = v,
+                     .decay = mixer.decay.master,
+                     .first = mixer.first.master,
+                     .r = &r,
+                     .initial_state = state ? &state->sums : nullptr,
+                     .position = position};
+  look(in);
+  const Tensor y = wkv(in, state ? &state->sums : nullptr);
   return linear(y, mixer.output.operand);
 }
 
@@ -225,8 +227,9 @@ Tensor Rwkv::mix_channels(const ChannelMix& mixer, const Tensor& x, const Tensor
   return gate(linear(mixed[1], mixer.receptance.operand), linear(k, mixer.value.operand));
 }
 
-Tensor Rwkv::features(const Tensor& tokens, const Tensor& rows, const Tensor* position,
-                      RwkvState* state, const Tensor* pass) {
+template <class Shown>
+Tensor Rwkv::run(const Tensor& tokens, const Tensor& rows, const Tensor* position, RwkvState* state,
+                 const Tensor* pass, const Shown& shown) {
   check(tokens.shape().n == 2, "rwkv: tokens must be [B, T], got {}", tokens.shape());
   check(state == nullptr || state->layers.size() == layers_.size(),
         "rwkv: the state has {} layers, the model {}", state ? state->layers.size() : 0,
@@ -245,7 +248,9 @@ Tensor Rwkv::features(const Tensor& tokens, const Tensor& rows, const Tensor* po
     const Affine second = affine(layer.norm2.weight, layer.norm2.bias);
     const Tensor x = i == 0 ? layer_norm(residual, first, eps, compute_)
                             : add_layer_norm(residual, {branch}, first, eps, &residual);
-    branch = mix_time(layer.time, x, position, carried);
+    branch = mix_time(layer.time, x, position, carried, [&](const WkvInputs& mixing) {
+      shown(static_cast<std::int64_t>(i), mixing);
+    });
     const Tensor h = add_layer_norm(residual, {branch}, second, eps, &residual);
     if (config_.published()) {
       branch = mix_channels(layer.channel, h, position, carried);
@@ -260,6 +265,16 @@ Tensor Rwkv::features(const Tensor& tokens, const Tensor& rows, const Tensor* po
   Tensor sum;
   return add_layer_norm(last_residual, {last}, affine(final_norm_.weight, final_norm_.bias), eps,
                         &sum);
+}
+
+Tensor Rwkv::features(const Tensor& tokens, const Tensor& rows, const Tensor* position,
+                      RwkvState* state, const Tensor* pass) {
+  return run(tokens, rows, position, state, pass, NoProbe{});
+}
+
+void Rwkv::probe(const Tensor& tokens, const Probe& probe) {
+  const NoTape inference;
+  run(tokens, some_row(tokens.device()), nullptr, nullptr, nullptr, probe);
 }
 
 }  // namespace farsight

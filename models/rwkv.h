@@ -21,6 +21,7 @@
 
 #include "core/json.h"
 #include "models/parameters.h"
+#include "models/probe.h"
 
 namespace farsight {
 
@@ -75,6 +76,8 @@ class Rwkv {
   /// Throws Error(data) for more tokens than there are learned positions.
   Tensor features(const Tensor& tokens, const Tensor& rows, const Tensor* position = nullptr,
                   RwkvState* state = nullptr, const Tensor* pass = nullptr);
+  /// Shows `probe` what every layer mixes tokens [B, T] by. Outside the tape.
+  void probe(const Tensor& tokens, const Probe& probe);
   /// Before the first token of B sequences.
   RwkvState empty_state(std::int64_t batch) const;
 
@@ -101,8 +104,12 @@ class Rwkv {
   void visit_authors(const ParameterVisitor& f);
   Tensor embedded(const Tensor& tokens, const Tensor* position, std::int64_t length,
                   const Tensor* pass) const;
+  template <class Look>
   Tensor mix_time(const TimeMix& mixer, const Tensor& x, const Tensor* position,
-                  RwkvState::Layer* state) const;
+                  RwkvState::Layer* state, const Look& look) const;
+  template <class Shown>
+  Tensor run(const Tensor& tokens, const Tensor& rows, const Tensor* position, RwkvState* state,
+             const Tensor* pass, const Shown& shown);
   Tensor mix_channels(const ChannelMix& mixer, const Tensor& x, const Tensor* position,
                       RwkvState::Layer* state) const;
 
