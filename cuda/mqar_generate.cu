@@ -26,11 +26,15 @@ __device__ void write_labels(const MqarGenerateArgs& a, const MqarEntry& entry,
     const int pair = slot < layout.query_slots ? scratch.asked[slot] : -1;
     const unsigned asking = __ballot_sync(kAll, pair >= 0);
     if (pair >= 0) {
-      const std::int64_t label = next + __popc(asking & lanes_before(lane));
-      a.label_rows[label] = entry.first_token + layout.query_begin + 2 * slot;
-      a.targets[label] = scratch.values[pair];
+      const int before = __popc(asking & lanes_before(lane));
+      for (int i = 0; i < layout.labels_per_pair(); i++) {
+        const MqarLabel label = label_at(layout, scratch, slot, i);
+        const std::int64_t at = next + before * layout.labels_per_pair() + i;
+        a.label_rows[at] = entry.first_token + label.row;
+        a.targets[at] = label.target;
+      }
     }
-    next += __popc(asking);
+    next += __popc(asking) * layout.labels_per_pair();
   }
 }
 

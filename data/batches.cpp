@@ -26,21 +26,22 @@ BatchPlan plan_batch(const MqarTask& task, Split split, std::uint64_t seed,
   plan.length = length;
   plan.packed = packed;
   std::int32_t token = 0;
-  const auto place = [&](MqarEntry entry) {
+  const auto place = [&](MqarEntry entry, int labels) {
     entry.first_token = token;
     entry.first_label = static_cast<std::int32_t>(plan.labels);
     token += entry.layout.length;
-    plan.labels += entry.layout.pairs;
+    plan.labels += labels;
     plan.entries.push_back(entry);
   };
   for (const std::vector<std::size_t>& row : rows) {
     int left = length;
     for (const std::size_t i : row) {
       plan.examples.push_back(ids[i]);
-      place(entry_of(task, split, seed, ids[i].cell, ids[i].sample));
+      place(entry_of(task, split, seed, ids[i].cell, ids[i].sample),
+            labels_per_example(task, task.cells[ids[i].cell], split));
       left -= length_of(task, ids[i]);
     }
-    if (left > 0) place({.layout = {.length = left}});
+    if (left > 0) place({.layout = {.length = left}}, 0);
   }
   return plan;
 }
@@ -103,15 +104,16 @@ Batch make_batch(const MqarTask& task, Split split, std::uint64_t seed, const Ba
   parallel_for(static_cast<std::int64_t>(places.size()), [&](std::int64_t i) {
     const MqarEntry& place = *places[static_cast<std::size_t>(i)];
     const ExampleId& id = plan.examples[static_cast<std::size_t>(i)];
-    const Example example = generate(task, split, seed, id.cell, id.sample);
-    std::copy(example.tokens.begin(), example.tokens.end(),
-              batch.tokens.begin() + place.first_token);
-    std::size_t at = static_cast<std::size_t>(place.first_label);
-    for (const Label& label : example.labels) {
-      batch.label_rows[at] = place.first_token + label.position - 1;
-      batch.targets[at] = label.target;
-      batch.pairs[at] = label.pair;
-      at++;
+    const std::size_t label = static_cast<std::size_t>(place.first_label);
+    const ExampleRoom room{.tokens = batch.tokens.data() + place.first_token,
+                           .label_rows = batch.label_rows.data() + label,
+                           .targets = batch.targets.data() + label,
+                           .pairs = batch.pairs.data() + label};
+    generate_into(task, split, seed, id.cell, id.sample, room);
+    const std::size_t end =
+        label + static_cast<std::size_t>(labels_per_example(task, task.cells[id.cell], split));
+    for (std::size_t j = label; j < end; j++) {
+      batch.label_rows[j] += place.first_token;
     }
   });
   return batch;
@@ -157,7 +159,7 @@ std::int64_t TrainLoader::tokens_per_epoch() const {
 std::int64_t TrainLoader::labels_per_epoch() const {
   std::int64_t labels = 0;
   for (const Cell& cell : task_.cells) {
-    labels += labels_per_example(task_, cell) * options_.examples_per_cell;
+    labels += labels_per_example(task_, cell, Split::train) * options_.examples_per_cell;
   }
   return labels;
 }
@@ -194,7 +196,7 @@ GlobalBatch TrainLoader::at(std::int64_t step, Shard shard) const {
   int turn = 0;
   for (const ExampleId& id : examples_at(step)) {
     global.tokens += length_of(task_, id);
-    global.labels += labels_per_example(task_, task_.cells[id.cell]);
+    global.labels += labels_per_example(task_, task_.cells[id.cell], Split::train);
     if (turn == shard.rank) mine.push_back(id);
     turn = (turn + 1) % shard.world;
   }

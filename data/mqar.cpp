@@ -4,16 +4,15 @@
 #include <utility>
 
 #include "core/check.h"
+#include "data/other_tasks.h"
+#include "data/task_grid.h"
 
 namespace farsight {
 namespace {
 
-constexpr std::int32_t kFillerOffset = 20;
-constexpr int kMaxVocabulary = 1 << 30;  // V + kFillerOffset is still an id
-
-bool admits(int length, int pairs) {
-  return pairs >= 1 && pairs <= length / 4;
-}
+constexpr std::int32_t kFirstFreeId = 20;  // ids before it are kept for marks
+constexpr int kMaxVocabulary = 1 << 30;    // V + kFirstFreeId is still an id
+constexpr int kMostTokens = 1 << 16;       // of a key or a value
 
 std::uint64_t stream(Split split) {
   switch (split) {
@@ -33,22 +32,148 @@ void sort_and_check_unique(std::vector<int>& numbers, const char* what) {
   if (twin != numbers.end()) fail(ExitCode::data, "the {} {} is listed twice", what, *twin);
 }
 
-}  // namespace
-
-std::string_view placement_name(Placement placement) {
-  switch (placement) {
-    case Placement::standard:
-      return "standard";
-    case Placement::last:
-      return "last";
-    case Placement::shuffle:
-      return "shuffle";
-  }
-  fail(ExitCode::internal, "mqar: no such placement");
+bool in_sections(const TaskDescription& d) {
+  return d.noise == Noise::sections || d.noise == Noise::sections_released;
 }
 
+void check_description(std::string_view name, const TaskDescription& d) {
+  require(d.key_length >= 1 && d.key_length <= kMostTokens && d.value_length >= 1 &&
+              d.value_length <= kMostTokens,
+          ExitCode::data, "task {}: keys and values have 1 to {} tokens, got {} and {}", name,
+          kMostTokens, d.key_length, d.value_length);
+  require(d.query_power >= 0 && d.query_power <= 1, ExitCode::data,
+          "task {}: query_power must be 0 to 1, got {}", name, d.query_power);
+  if (d.kind != TaskKind::recall) {
+    require(d.noise == Noise::none && !d.separators && d.placement == Placement::standard,
+            ExitCode::data,
+            "task {}: placement, separators and noise are of the kind recall, and this one is {}",
+            name, kTaskKindNames[static_cast<std::size_t>(d.kind)]);
+    return;
+  }
+  const bool shares_ends = d.noise == Noise::shared_last_key || d.noise == Noise::equal_pairs;
+  require(!shares_ends || d.key_length >= 2, ExitCode::data,
+          "task {}: noise whose keys end alike needs keys of at least 2 tokens: of 1 token they "
+          "would be the same",
+          name);
+  require(!in_sections(d) || d.placement == Placement::standard, ExitCode::data,
+          "task {}: sections are filled from their start: placement must be standard, got {}", name,
+          placement_name(d.placement));
+}
+
+/// Throws Error(data) if the ids do not suffice for a cell.
+void check_ids(const MqarTask& task, const Cell& cell, int vocabulary) {
+  if (!follows_layout(task)) return require_other_ids(task, cell);
+  const MqarLayout layout = layout_of(task, cell);
+  if (layout.repeats) return;
+  const auto needed = [&](int ids, const IdRange& range, std::string_view what, int least) {
+    require(ids <= range.size(), ExitCode::data,
+            "task {}: {} pairs with different {} need a vocabulary of at least {} ids, got {} "
+            "(ids {} to {} are {})",
+            task.name, cell.pairs, what, least, vocabulary, range.first, range.last, what);
+  };
+  const int spare = task.description.separators ? 0 : 1;  // id 0 is no key
+  needed(layout.key_tokens(), task.keys, "keys", 2 * (layout.key_tokens() + spare));
+  needed(layout.values_drawn(), task.values, "values", 2 * layout.values_drawn());
+}
+
+MqarTask finish(std::string_view name, const TaskDescription& d, TaskGrid grid, int vocabulary,
+                bool zero_filler, bool separator_target) {
+  require(vocabulary >= 4 && vocabulary <= kMaxVocabulary, ExitCode::data,
+          "task {}: the vocabulary must be 4 to {} ids, got {}", name, kMaxVocabulary, vocabulary);
+  const IdRange all = {kFirstFreeId, vocabulary + kFirstFreeId - 1};
+  const int half = vocabulary / 2;
+  MqarTask task{.name = std::string(name),
+                .description = d,
+                .separator_target = separator_target,
+                .keys = all,
+                .values = all,
+                .filler = all,
+                .cells = std::move(grid.cells),
+                .places = std::move(grid.places),
+                .query_slots = PowerLawSlots(1)};
+  if (d.kind != TaskKind::recall) {
+    for (const Cell& cell : task.cells) {
+      check_ids(task, cell, vocabulary);
+    }
+    return task;
+  }
+  const int first = d.separators ? kFirstFreeId : 0;
+  task.keys = {std::max(first, 1), first + half - 1};
+  task.values = {first + half, first + vocabulary - 1};
+  if (zero_filler || d.noise == Noise::sections_released) task.filler = {kEmpty, kEmpty};
+  int most_slots = 1;
+  for (const Cell& cell : task.cells) {
+    check_ids(task, cell, vocabulary);
+    most_slots = std::max(most_slots, layout_of(task, cell).query_slots);
+  }
+  task.query_slots = PowerLawSlots(most_slots, d.query_power);
+  return task;
+}
+
+/// Memory for draws: of one thread, kept.
+std::uint64_t* scratch_memory(const MqarLayout& layout) {
+  thread_local std::vector<std::uint64_t> memory;
+  const auto words = static_cast<std::size_t>(MqarScratch::words(layout));
+  if (memory.size() < words) memory.resize(words);
+  return memory.data();
+}
+
+std::vector<PairPlaces> places_of(const MqarLayout& layout, const MqarScratch& drawn) {
+  std::vector<PairPlaces> places;
+  for (int i = 0; i < layout.sections * layout.stored(); i++) {
+    const int begin = layout.pair_begin + i / layout.stored() * layout.section_length +
+                      layout.slot() * drawn.pair_slots[i % layout.stored()];
+    const bool asked = i < layout.pairs;
+    const int query =
+        asked ? layout.query_begin + layout.slot() * drawn.query_slots[i] + layout.key_offset()
+              : -1;
+    places.push_back({begin + layout.key_offset(), begin + layout.value_offset(), query});
+  }
+  return places;
+}
+
+/// Labels in order, as write(index, label, pair).
+template <class Write>
+void for_each_label(const MqarLayout& layout, const MqarScratch& drawn, const Write& write) {
+  std::size_t index = 0;
+  for (int slot = 0; slot < layout.query_slots; slot++) {
+    if (drawn.asked[slot] < 0) continue;
+    for (int i = 0; i < layout.labels_per_pair(); i++) {
+      const int pair = i < layout.value_length ? drawn.asked[slot] : kNoPair;
+      write(index++, label_at(layout, drawn, slot, i), pair);
+    }
+  }
+}
+
+/// The draws of an entry and the tokens that follow from them, all of them.
+MqarScratch make_tokens(const MqarTask& task, const MqarEntry& entry, std::int32_t* tokens) {
+  const MqarLayout& layout = entry.layout;
+  const MqarScratch drawn(scratch_memory(layout), layout);
+  const std::uint64_t* slot_sums = task.query_slots.sums().data();
+  PhiloxSequence random(entry.key, entry.item);
+  std::fill_n(tokens, layout.length, kEmpty);
+  prepare_draws(layout, slot_sums, drawn, 0, 1);
+  draw_pairs(layout, task.ids(), slot_sums, drawn, random);
+  place_pairs(layout, drawn, tokens, 0, 1);
+  fill_empty(task.filler, random, tokens, layout.length);
+  return drawn;
+}
+
+Example example_of(const MqarLayout& layout, const MqarScratch& drawn,
+                   std::vector<std::int32_t> tokens) {
+  Example example{.tokens = std::move(tokens), .labels = {}, .pairs = places_of(layout, drawn)};
+  example.labels.reserve(static_cast<std::size_t>(layout.labels()));
+  for_each_label(layout, drawn, [&](std::size_t, const MqarLabel& label, int pair) {
+    example.labels.push_back({label.row + 1, label.target, pair});
+  });
+  return example;
+}
+
+}  // namespace
+
 int MqarTask::model_vocabulary() const {
-  return std::max({keys.last, values.last, filler.last}) + 1;
+  const int past_values = description.noise == Noise::sections_released ? 3 : 0;
+  return std::max({keys.last, values.last + past_values, filler.last}) + 1;
 }
 
 std::vector<Cell> position_grid(std::vector<int> lengths, std::vector<int> pairs) {
@@ -59,6 +184,7 @@ std::vector<Cell> position_grid(std::vector<int> lengths, std::vector<int> pairs
   sort_and_check_unique(pairs, "number of pairs");
   require(pairs.front() >= 1, ExitCode::data, "the number of pairs must be at least 1, got {}",
           pairs.front());
+  const auto admits = [](int length, int count) { return count <= length / 4; };
   for (const int length : lengths) {
     require(admits(length, pairs.front()), ExitCode::data,
             "length {} admits none of the numbers of pairs: the smallest, {}, needs a length of at "
@@ -79,126 +205,93 @@ std::vector<Cell> position_grid(std::vector<int> lengths, std::vector<int> pairs
   return cells;
 }
 
+MqarTask make_task(std::string_view name, const TaskDescription& description,
+                   const TaskSizes& sizes) {
+  check_description(name, description);
+  return finish(name, description, grid_of(name, description, sizes), sizes.vocabulary,
+                sizes.zero_filler, sizes.separator_target);
+}
+
+MqarTask make_named_task(std::string_view name, const TaskSizes& sizes) {
+  const NamedTask* task = find_task(name);
+  check(task != nullptr, "make_named_task: no task is called '{}'", name);
+  return make_task(name, task->description, sizes);
+}
+
 MqarTask make_position_task(Placement placement, int vocabulary, std::vector<Cell> cells) {
-  require(!cells.empty(), ExitCode::data, "task {}: the grid has no cell",
-          placement_name(placement));
-  require(vocabulary >= 4 && vocabulary <= kMaxVocabulary, ExitCode::data,
-          "task {}: the vocabulary must be 4 to {} ids, got {}", placement_name(placement),
-          kMaxVocabulary, vocabulary);
-  int most_pairs = 0;
-  int most_slots = 0;
+  const NamedTask* task = find_task(placement_name(placement));
+  require(!cells.empty(), ExitCode::data, "task {}: the grid has no cell", task->name);
+  TaskGrid grid;
   for (const Cell& cell : cells) {
-    require(admits(cell.length, cell.pairs), ExitCode::data,
-            "task {}: a cell must have 1 to length/4 pairs, got length {} with {} pairs",
-            placement_name(placement), cell.length, cell.pairs);
-    most_pairs = std::max(most_pairs, cell.pairs);
-    most_slots = std::max(most_slots, layout_of(placement, cell).query_slots);
+    require_fits(task->name, task->description, cell);
+    grid.places.push_back(grid.cells.size());
+    grid.cells.push_back(cell);
   }
-  const IdRange keys = {1, vocabulary / 2 - 1};
-  const IdRange values = {vocabulary / 2, vocabulary - 1};
-  require(placement == Placement::shuffle || most_pairs <= keys.size(), ExitCode::data,
-          "task {}: {} pairs with different keys need a vocabulary of at least {} ids, got {} "
-          "(ids 1 to {} are keys)",
-          placement_name(placement), most_pairs, 2LL * (most_pairs + 1), vocabulary, keys.last);
-  return {.name = std::string(placement_name(placement)),
-          .placement = placement,
-          .keys = keys,
-          .values = values,
-          .filler = {kFillerOffset, vocabulary + kFillerOffset - 1},
-          .cells = std::move(cells),
-          .query_slots = PowerLawSlots(most_slots)};
+  return finish(task->name, task->description, std::move(grid), vocabulary, false, true);
 }
 
 MqarTask paper_position_task(Placement placement) {
-  return make_position_task(placement, 20'000,
-                            position_grid({64, 128, 256, 512}, {1, 2, 4, 8, 16, 32, 64, 128}));
+  return make_named_task(placement_name(placement));
 }
 
-std::uint64_t split_seed(Split split, std::uint64_t seed, std::size_t cell) {
+std::uint64_t split_seed(Split split, std::uint64_t seed, std::size_t place) {
   switch (split) {
     case Split::train:
-      return seed + cell;
+      return seed + place;
     case Split::valid:
-      return 1234 + cell;
+      return 1234 + place;
     case Split::test:
-      return 4567 + cell;
+      return 4567 + place;
   }
   fail(ExitCode::internal, "mqar: no such split");
 }
 
-int labels_per_example(const MqarTask&, const Cell& cell) {
-  return cell.pairs;
+bool follows_layout(const MqarTask& task) {
+  return task.description.kind == TaskKind::recall;
 }
 
-MqarLayout layout_of(Placement placement, const Cell& cell) {
+int labels_per_example(const MqarTask& task, const Cell& cell, Split split) {
+  return follows_layout(task) ? layout_of(task, cell, split).labels() : other_labels(task, cell);
+}
+
+MqarLayout layout_of(const MqarTask& task, const Cell& cell, Split split) {
+  const TaskDescription& d = task.description;
+  check(follows_layout(task), "layout_of: task {} has no layout", task.name);
+  const bool decoys = d.noise == Noise::equal_pairs;
+  MqarLayout layout{
+      .length = cell.length,
+      .pairs = cell.pairs,
+      .key_length = d.key_length,
+      .value_length = d.value_length,
+      .decoys = decoys ? cell.pairs : 0,
+      .shuffled = decoys || d.placement == Placement::shuffle,
+      .repeats = d.sampling == Sampling::repeated,
+      .separators = d.separators,
+      .separator_label = d.separators && task.separator_target && split == Split::train,
+      .shared_last_key = d.noise == Noise::shared_last_key,
+      .consecutive_values = d.noise == Noise::sections_released};
   const int half = cell.length / 2;
-  const int packed = 2 * cell.pairs;
-  MqarLayout layout{.length = cell.length, .pairs = cell.pairs, .pair_slots = cell.pairs};
-  switch (placement) {
+  const int packed = layout.slot() * layout.stored();
+  layout.pair_slots = layout.stored();
+  layout.query_begin = half;
+  switch (d.placement) {
     case Placement::standard:
       layout.query_begin = packed;
       break;
     case Placement::last:
       layout.pair_begin = half - packed;
-      layout.query_begin = half;
       break;
     case Placement::shuffle:
-      layout.pair_slots = half / 2;
-      layout.query_begin = half;
-      layout.shuffled = true;
+      layout.pair_slots = half / layout.slot();
       break;
   }
-  layout.query_slots = (cell.length - layout.query_begin) / 2;
-  return layout;
-}
-
-PositionDraws draw_position(const MqarTask& task, const Cell& cell, PhiloxSequence& random) {
-  const MqarLayout layout = layout_of(task.placement, cell);
-  check(can_draw(layout, task.ids(), task.query_slots.max_slots()),
-        "draw_position: task {} has not the ids or slots for length {} with {} pairs", task.name,
-        cell.length, cell.pairs);
-  std::vector<std::uint64_t> memory(static_cast<std::size_t>(MqarScratch::words(layout)));
-  const MqarScratch drawn(memory.data(), layout);
-  const std::uint64_t* slot_sums = task.query_slots.sums().data();
-  prepare_draws(layout, slot_sums, drawn, 0, 1);
-  draw_pairs(layout, task.ids(), slot_sums, drawn, random);
-  return {.keys = {drawn.keys, drawn.keys + cell.pairs},
-          .values = {drawn.values, drawn.values + cell.pairs},
-          .pair_slots = {drawn.pair_slots, drawn.pair_slots + cell.pairs},
-          .query_slots = {drawn.query_slots, drawn.query_slots + cell.pairs}};
-}
-
-Example lay_out(Placement placement, const Cell& cell, const PositionDraws& draws) {
-  const MqarLayout layout = layout_of(placement, cell);
-  const std::size_t pairs = static_cast<std::size_t>(cell.pairs);
-  check(draws.keys.size() == pairs && draws.values.size() == pairs &&
-            draws.pair_slots.size() == pairs && draws.query_slots.size() == pairs,
-        "lay_out: keys, values and slots must be those of {} pairs, got {}, {}, {}, {}", pairs,
-        draws.keys.size(), draws.values.size(), draws.pair_slots.size(), draws.query_slots.size());
-  Example example;
-  example.tokens.assign(static_cast<std::size_t>(cell.length), kEmpty);
-  const auto put = [&](int position, std::int32_t id) {
-    std::int32_t& token = example.tokens[static_cast<std::size_t>(position)];
-    check(token == kEmpty, "lay_out: position {} is used twice", position);
-    token = id;
-  };
-  for (std::size_t j = 0; j < pairs; j++) {
-    const int pair_slot = draws.pair_slots[j];
-    const int query_slot = draws.query_slots[j];
-    check(pair_slot >= 0 && pair_slot < layout.pair_slots && query_slot >= 0 &&
-              query_slot < layout.query_slots,
-          "lay_out: slots must be below {} (pairs) and {} (queries), got {} and {}",
-          layout.pair_slots, layout.query_slots, pair_slot, query_slot);
-    const int pair = layout.pair_begin + 2 * pair_slot;
-    const int query = layout.query_begin + 2 * query_slot;
-    put(pair, draws.keys[j]);
-    put(pair + 1, draws.values[j]);
-    put(query, draws.keys[j]);
-    example.labels.push_back({query + 1, draws.values[j], static_cast<int>(j)});
+  if (in_sections(d)) {
+    layout.sections = 4;
+    layout.section_length = cell.length / 8;
+    layout.query_begin = half;
   }
-  std::sort(example.labels.begin(), example.labels.end(),
-            [](const Label& a, const Label& b) { return a.position < b.position; });
-  return example;
+  layout.query_slots = (cell.length - layout.query_begin) / layout.slot();
+  return layout;
 }
 
 MqarEntry entry_of(const MqarTask& task, Split split, std::uint64_t seed, std::size_t cell,
@@ -206,23 +299,96 @@ MqarEntry entry_of(const MqarTask& task, Split split, std::uint64_t seed, std::s
   check(cell < task.cells.size(), "generate: cell must be below {}, got {}", task.cells.size(),
         cell);
   check(sample >> 32 == 0, "generate: sample must be below 2^32, got {}", sample);
+  const std::size_t place = task.places[cell];
+  // The authors test position robustness with one seed for all cells.
+  const std::size_t seeded = in_sections(task.description) ? 0 : place;
   // The split names the stream, so that no training seed can bring up test data; the cell is part
   // of the item, so that seed 43 does not meet the numbers of seed 42 one cell further.
-  return {.key = philox_key(split_seed(split, seed, cell), stream(split)),
-          .item = (std::uint64_t{cell} << 32) | sample,
-          .layout = layout_of(task.placement, task.cells[cell])};
+  MqarEntry entry{.key = philox_key(split_seed(split, seed, seeded), stream(split)),
+                  .item = (std::uint64_t{place} << 32) | sample,
+                  .layout = {}};
+  if (follows_layout(task)) {
+    entry.layout = layout_of(task, task.cells[cell], split);
+  } else {
+    entry.layout.length = task.cells[cell].length;
+    entry.layout.pairs = task.cells[cell].pairs;
+  }
+  return entry;
 }
 
 Example generate(const MqarTask& task, Split split, std::uint64_t seed, std::size_t cell,
                  std::uint64_t sample) {
   const MqarEntry entry = entry_of(task, split, seed, cell, sample);
-  PhiloxSequence random(entry.key, entry.item);
-  const PositionDraws draws = draw_position(task, task.cells[cell], random);
-  Example example = lay_out(task.placement, task.cells[cell], draws);
-  for (std::int32_t& token : example.tokens) {
-    if (token == kEmpty) token = task.filler.draw(random);
+  if (!follows_layout(task)) {
+    PhiloxSequence random(entry.key, entry.item);
+    return generate_other(task, task.cells[cell], random);
   }
-  return example;
+  std::vector<std::int32_t> tokens(static_cast<std::size_t>(entry.layout.length));
+  const MqarScratch drawn = make_tokens(task, entry, tokens.data());
+  return example_of(entry.layout, drawn, std::move(tokens));
+}
+
+void generate_into(const MqarTask& task, Split split, std::uint64_t seed, std::size_t cell,
+                   std::uint64_t sample, const ExampleRoom& room) {
+  if (!follows_layout(task)) {
+    const Example example = generate(task, split, seed, cell, sample);
+    std::copy(example.tokens.begin(), example.tokens.end(), room.tokens);
+    for (std::size_t i = 0; i < example.labels.size(); i++) {
+      room.label_rows[i] = example.labels[i].position - 1;
+      room.targets[i] = example.labels[i].target;
+      room.pairs[i] = example.labels[i].pair;
+    }
+    return;
+  }
+  const MqarEntry entry = entry_of(task, split, seed, cell, sample);
+  const MqarScratch drawn = make_tokens(task, entry, room.tokens);
+  for_each_label(entry.layout, drawn, [&](std::size_t i, const MqarLabel& label, int pair) {
+    room.label_rows[i] = label.row;
+    room.targets[i] = label.target;
+    room.pairs[i] = pair;
+  });
+}
+
+PairDraws draw_pairs_of(const MqarTask& task, const MqarLayout& layout, PhiloxSequence& random) {
+  check(can_draw(layout, task.ids(), task.query_slots.max_slots()),
+        "draw_pairs_of: task {} has not the ids or slots for length {} with {} pairs", task.name,
+        layout.length, layout.pairs);
+  const MqarScratch drawn(scratch_memory(layout), layout);
+  const std::uint64_t* slot_sums = task.query_slots.sums().data();
+  prepare_draws(layout, slot_sums, drawn, 0, 1);
+  draw_pairs(layout, task.ids(), slot_sums, drawn, random);
+  return {.keys = {drawn.keys, drawn.keys + layout.key_tokens()},
+          .values = {drawn.values, drawn.values + layout.value_tokens()},
+          .pair_slots = {drawn.pair_slots, drawn.pair_slots + layout.stored()},
+          .query_slots = {drawn.query_slots, drawn.query_slots + layout.pairs}};
+}
+
+Example lay_out(const MqarLayout& layout, const PairDraws& draws) {
+  const auto are = [](const auto& list, int count) {
+    return list.size() == static_cast<std::size_t>(count);
+  };
+  check(are(draws.keys, layout.key_tokens()) && are(draws.values, layout.value_tokens()) &&
+            are(draws.pair_slots, layout.stored()) && are(draws.query_slots, layout.pairs),
+        "lay_out: keys, values and slots must be those of {} pairs, got {}, {}, {}, {}",
+        layout.pairs, draws.keys.size(), draws.values.size(), draws.pair_slots.size(),
+        draws.query_slots.size());
+  const auto check_slots = [](std::vector<int> slots, int below, std::string_view what) {
+    std::sort(slots.begin(), slots.end());
+    const bool twice = std::adjacent_find(slots.begin(), slots.end()) != slots.end();
+    check(!twice && slots.front() >= 0 && slots.back() < below,
+          "lay_out: slots of {} must be different and below {}", what, below);
+  };
+  check_slots(draws.pair_slots, layout.pair_slots, "pairs");
+  check_slots(draws.query_slots, layout.query_slots, "queries");
+  const MqarScratch drawn(scratch_memory(layout), layout);
+  std::copy(draws.keys.begin(), draws.keys.end(), drawn.keys);
+  std::copy(draws.values.begin(), draws.values.end(), drawn.values);
+  std::copy(draws.pair_slots.begin(), draws.pair_slots.end(), drawn.pair_slots);
+  std::copy(draws.query_slots.begin(), draws.query_slots.end(), drawn.query_slots);
+  std::fill_n(drawn.asked, layout.query_slots, -1);
+  std::vector<std::int32_t> tokens(static_cast<std::size_t>(layout.length), kEmpty);
+  place_pairs(layout, drawn, tokens.data(), 0, 1);
+  return example_of(layout, drawn, std::move(tokens));
 }
 
 }  // namespace farsight

@@ -33,6 +33,10 @@ void MqarMetrics::add(const Batch& batch, std::span<const std::int32_t> predicti
     bool case_right = true;
     while (i < labels && row_of(i) == row) {
       const std::int32_t pair = batch.pairs[i];
+      if (pair == kNoPair) {
+        i++;
+        continue;
+      }
       bool pair_right = true;
       for (; i < labels && row_of(i) == row && batch.pairs[i] == pair; i++) {
         const bool token_right = predictions[i] == batch.targets[i];

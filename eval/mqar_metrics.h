@@ -47,7 +47,7 @@ class MqarMetrics {
  public:
   explicit MqarMetrics(const std::vector<Cell>& cells);
   /// `predictions`: [labels] of the batch, the argmax at each of its label_rows. The labels of one
-  /// pair are adjacent, and so are those of a row.
+  /// pair are adjacent, and so are those of a row. Labels of no pair (kNoPair) do not count.
   void add(const Batch& batch, std::span<const std::int32_t> predictions);
   MqarScore score() const;
 

@@ -31,7 +31,7 @@ Extent extent_of(const MqarTable& table) {
           "mqar_generate: entry {} ({} tokens, {} pairs) has not the ids or slots for its draws", i,
           layout.length, layout.pairs);
     all.tokens += layout.length;
-    all.labels += layout.pairs;
+    all.labels += layout.labels();
     all.scratch_words = std::max(all.scratch_words, MqarScratch::words(layout));
   }
   return all;
@@ -104,17 +104,17 @@ void make_example(const MqarGenerateArgs& a, const MqarEntry& entry) {
   prepare_draws(layout, a.slot_sums, scratch, 0, 1);
   draw_pairs(layout, a.ids, a.slot_sums, scratch, random);
   place_pairs(layout, scratch, tokens, 0, 1);
-  std::int64_t label = entry.first_label;
+  std::int64_t next = entry.first_label;
   for (int slot = 0; slot < layout.query_slots; slot++) {
-    const int pair = scratch.asked[slot];
-    if (pair < 0) continue;
-    a.label_rows[label] = entry.first_token + layout.query_begin + 2 * slot;
-    a.targets[label] = scratch.values[pair];
-    label++;
+    if (scratch.asked[slot] < 0) continue;
+    for (int i = 0; i < layout.labels_per_pair(); i++) {
+      const MqarLabel label = label_at(layout, scratch, slot, i);
+      a.label_rows[next] = entry.first_token + label.row;
+      a.targets[next] = label.target;
+      next++;
+    }
   }
-  for (int i = 0; i < layout.length; i++) {
-    if (tokens[i] == kEmpty) tokens[i] = a.ids.filler.draw(random);
-  }
+  fill_empty(a.ids.filler, random, tokens, layout.length);
 }
 
 }  // namespace

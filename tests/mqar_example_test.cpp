@@ -133,7 +133,8 @@ TEST_CASE("mqar: all that is no pair and no query is filler, and so is what foll
     const MqarTask task = odd_task(placement);
     for (const Cell& cell : task.cells) {
       PhiloxSequence random(11, 0);
-      const Example bare = lay_out(placement, cell, draw_position(task, cell, random));
+      const MqarLayout layout = layout_of(task, cell);
+      const Example bare = lay_out(layout, draw_pairs_of(task, layout, random));
       CHECK(std::count(bare.tokens.begin(), bare.tokens.end(), kEmpty) ==
             cell.length - 3 * cell.pairs);
       for (const Label& label : bare.labels) {
@@ -178,7 +179,7 @@ TEST_CASE("mqar: keys and values reach both ends of their ranges") {
     std::set<std::int32_t> values;
     for (std::uint64_t item = 0; item < 200; item++) {
       PhiloxSequence random(12, item);
-      const PositionDraws draws = draw_position(task, task.cells[0], random);
+      const PairDraws draws = draw_pairs_of(task, layout_of(task, task.cells[0]), random);
       keys.insert(draws.keys.begin(), draws.keys.end());
       values.insert(draws.values.begin(), draws.values.end());
     }
@@ -189,15 +190,15 @@ TEST_CASE("mqar: keys and values reach both ends of their ranges") {
 
 TEST_CASE("mqar: pair j takes the j-th slot drawn, so the first keys are asked for first") {
   const MqarTask task = paper_position_task(Placement::standard);
-  const Cell cell = {512, 4};
+  const MqarLayout layout = layout_of(task, {512, 4});
   constexpr int kTrials = 4000;
   int at_first_slot = 0;
   double position[2] = {0, 0};
   for (std::uint64_t item = 0; item < kTrials; item++) {
     PhiloxSequence random(13, item);
-    const PositionDraws draws = draw_position(task, cell, random);
+    const PairDraws draws = draw_pairs_of(task, layout, random);
     at_first_slot += draws.query_slots[0] == 0 ? 1 : 0;
-    for (const Label& label : lay_out(task.placement, cell, draws).labels) {
+    for (const Label& label : lay_out(layout, draws).labels) {
       const std::size_t pair = static_cast<std::size_t>(label.pair);
       CHECK(label.position == 8 + 2 * draws.query_slots[pair] + 1);
       if (pair == 0) position[0] += label.position;
@@ -217,7 +218,7 @@ TEST_CASE("mqar: shuffle chooses its pair slots uniformly and keeps the order dr
   constexpr int kTrials = 8000;
   for (std::uint64_t item = 0; item < kTrials; item++) {
     PhiloxSequence random(14, item);
-    const std::vector<int> slots = draw_position(task, {64, 4}, random).pair_slots;
+    const std::vector<int> slots = draw_pairs_of(task, layout_of(task, {64, 4}), random).pair_slots;
     CHECK(std::set<int>(slots.begin(), slots.end()).size() == 4);
     first[static_cast<std::size_t>(slots[0])]++;
     for (const int slot : slots) {
@@ -238,7 +239,8 @@ TEST_CASE("mqar: shuffle repeats keys as often as drawing with replacement must"
   int repeated = 0;
   for (std::uint64_t item = 0; item < kExamples; item++) {
     PhiloxSequence random(15, item);
-    const std::vector<std::int32_t> keys = draw_position(task, {512, 128}, random).keys;
+    const std::vector<std::int32_t> keys =
+        draw_pairs_of(task, layout_of(task, {512, 128}), random).keys;
     repeated += 128 - static_cast<int>(std::set<std::int32_t>(keys.begin(), keys.end()).size());
   }
   // (KV - 1) / (2 * 9999) = 0.64 % of 76,800 queries; 22 is one standard deviation.
