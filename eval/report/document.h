@@ -110,12 +110,13 @@ struct Report {
   std::string footer{};  ///< version, date, the command to make it again
 };
 
-/// One file: styles and pictures inline, no script, no address outside. Light and dark by the
-/// reader's preference; wide tables scroll in a box of their own; it prints.
-std::string to_html(const Report& report);
+/// One file: styles and pictures inline, no script, no address outside (its security policy forbids
+/// both). Light and dark by the reader's preference; wide tables scroll in a box of their own; it
+/// prints. Data and scripts of figures are linked, relative to `folder`, where the page will lie.
+std::string to_html(const Report& report, const std::filesystem::path& folder = ".");
 
-/// GitHub's Markdown. Figures are links to their files, relative to `folder` (where the text will
-/// lie); a verdict is a symbol before the text.
+/// GitHub's Markdown. Figures are links to their files, relative to `folder`; a verdict is a symbol
+/// before the text.
 std::string to_markdown(const Report& report, const std::filesystem::path& folder = ".");
 
 /// {title, summary, sections: [{heading, blocks: [{kind, ...}]}], footer}; the kinds are paragraph,

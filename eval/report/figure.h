@@ -52,7 +52,8 @@ struct LineFigure {
 struct BarFigure {
   struct Bars {
     std::string name;
-    std::vector<std::optional<double>> values;  ///< one a group
+    std::vector<std::optional<double>> values;         ///< one a group
+    std::vector<std::optional<Range>> intervals = {};  ///< round the values; empty, or one a group
   };
   std::string caption;
   std::string x_label, y_label;

@@ -1,0 +1,191 @@
+#include "eval/report/gnuplot.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <thread>
+
+#include "core/check.h"
+#include "core/files.h"
+#include "eval/report/svg.h"
+#include "eval/report/text.h"
+
+namespace farsight {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kMostPictureBytes = std::uint64_t{1} << 26;
+
+struct CloseFile {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using TemporaryFile = std::unique_ptr<std::FILE, CloseFile>;
+
+/// The first line that says something.
+std::string first_line(std::FILE* file) {
+  std::rewind(file);
+  std::array<char, 400> line{};
+  while (std::fgets(line.data(), static_cast<int>(line.size()), file) != nullptr) {
+    std::string_view text = line.data();
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' '))
+      text.remove_suffix(1);
+    if (text.find_first_not_of(" \t^") != std::string_view::npos) return readable(text);
+  }
+  return "it said nothing";
+}
+
+/// Waits until the child ends or the time is over; then it is killed. Its status, or nothing.
+std::optional<int> wait_for(pid_t child, double seconds) {
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+  auto pause = std::chrono::milliseconds(2);
+  while (true) {
+    int status = 0;
+    const pid_t ended = waitpid(child, &status, WNOHANG);
+    if (ended == child) return status;
+    if (ended < 0 && errno != EINTR) return std::nullopt;
+    if (Clock::now() >= end) break;
+    std::this_thread::sleep_for(pause);
+    pause = std::min(pause * 2, std::chrono::milliseconds(50));
+  }
+  kill(child, SIGKILL);
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return std::nullopt;
+}
+
+/// Empty when it went well, else a sentence.
+std::string run_gnuplot(const fs::path& folder, const std::string& script, const Gnuplot& gnuplot) {
+  const TemporaryFile messages(std::tmpfile());
+  if (messages == nullptr) return fmt::format("no temporary file: {}", std::strerror(errno));
+  std::string program = gnuplot.program;
+  std::string defaults = "-d";  // not what somebody has in ~/.gnuplot
+  std::string argument = script;
+  const std::array<char*, 4> argv = {program.data(), defaults.data(), argument.data(), nullptr};
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, fileno(messages.get()), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, fileno(messages.get()), STDERR_FILENO);
+  posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
+  pid_t child = -1;
+  const int error = posix_spawnp(&child, program.c_str(), &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error == ENOENT) return fmt::format("{} is not installed", gnuplot.program);
+  if (error != 0)
+    return fmt::format("{} does not start: {}", gnuplot.program, std::strerror(error));
+  const std::optional<int> status = wait_for(child, gnuplot.timeout_seconds);
+  if (!status) {
+    return fmt::format("{} did not finish within {:g} s", gnuplot.program, gnuplot.timeout_seconds);
+  }
+  if (WIFSIGNALED(*status)) {
+    return fmt::format("{} was ended by signal {}", gnuplot.program, WTERMSIG(*status));
+  }
+  if (WEXITSTATUS(*status) != 0) {
+    return fmt::format("{} failed: {}", gnuplot.program, first_line(messages.get()));
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string gnuplot_string(std::string_view text) {
+  std::string quoted = "'";
+  for (const char c : readable(text)) {
+    if (c == '\'') quoted += '\'';
+    quoted += c;
+  }
+  return quoted + '\'';
+}
+
+std::string_view series_colour(std::size_t index) {
+  static constexpr auto kColours = std::to_array<std::string_view>(
+      {"#2f7fc1", "#d2622a", "#2a9a6c", "#a565b5", "#b98a16", "#cf4f7a", "#1f9aae", "#7c838c"});
+  return kColours[index % kColours.size()];
+}
+
+std::string script_beginning(const std::string& name, int width, int height) {
+  return fmt::format(
+      "# gnuplot {0}.gp   draws {0}.svg from the CSV beside it\n"
+      "set encoding utf8\n"
+      "set terminal svg size {1},{2} dynamic noenhanced font 'sans-serif,14' linewidth 1\n"
+      "set output '{0}.svg'\n"
+      "set datafile separator comma\n"
+      "set border 3 linecolor rgb '#808890'\n"
+      "set tics out nomirror scale 0.6 textcolor rgb 'black'\n"
+      "set format '%g'\n"
+      "set grid ytics linetype 1 linecolor rgb '#c8808890' linewidth 1\n",
+      name, width, height);
+}
+
+std::string gnuplot_range(const Range& range) {
+  return fmt::format("[{}:{}]", range.low, range.high);
+}
+
+void check_figure_name(const std::string& name) {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+  };
+  check(!name.empty() && std::all_of(name.begin(), name.end(), plain),
+        "write_figure: name must consist of letters, digits, - and _, got '{}'", name);
+}
+
+fs::path figure_file(const fs::path& folder, const std::string& name, std::string_view ending) {
+  return folder / fmt::format("{}.{}", name, ending);
+}
+
+Drawing draw(const fs::path& folder, const std::string& name, const std::string& script,
+             const Gnuplot& gnuplot) {
+  const fs::path picture = figure_file(folder, name, "svg");
+  std::error_code ignored;
+  fs::remove(picture, ignored);
+  write_file_atomically(figure_file(folder, name, "gp"), script);
+  std::string problem = run_gnuplot(folder, name + ".gp", gnuplot);
+  std::string svg;
+  if (problem.empty() && fs::exists(picture, ignored)) {
+    svg = cleaned_svg(read_file(picture, kMostPictureBytes));
+  }
+  if (svg.empty()) {
+    if (problem.empty()) problem = fmt::format("{} drew nothing", gnuplot.program);
+    fs::remove(picture, ignored);
+    return {.svg = "",
+            .problem = fmt::format("No picture: {}. `gnuplot {}.gp` draws it from the data.",
+                                   problem, name)};
+  }
+  write_file_atomically(picture, svg);
+  return {.svg = svg, .problem = ""};
+}
+
+void remove_drawing(const fs::path& folder, const std::string& name) {
+  std::error_code ignored;
+  for (const char* ending : {"svg", "gp"}) {
+    fs::remove(figure_file(folder, name, ending), ignored);
+  }
+}
+
+void add_drawing(Figure& figure, const fs::path& folder, const Drawing& drawing) {
+  figure.svg = drawing.svg;
+  if (!drawing.problem.empty()) {
+    figure.note += (figure.note.empty() ? "" : " ") + drawing.problem;
+  }
+  std::vector<fs::path> files = {figure_file(folder, figure.name, "gp")};
+  if (!drawing.svg.empty()) files.insert(files.begin(), figure_file(folder, figure.name, "svg"));
+  figure.files.insert(figure.files.begin(), files.begin(), files.end());
+}
+
+}  // namespace farsight
