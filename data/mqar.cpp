@@ -265,7 +265,7 @@ MqarLayout layout_of(const MqarTask& task, const Cell& cell, Split split) {
       .value_length = d.value_length,
       .decoys = decoys ? cell.pairs : 0,
       .shuffled = decoys || d.placement == Placement::shuffle,
-      .repeats = d.sampling == Sampling::repeated,
+      .repeats = d.sampling == IdSampling::repeated,
       .separators = d.separators,
       .separator_label = d.separators && task.separator_target && split == Split::train,
       .shared_last_key = d.noise == Noise::shared_last_key,

@@ -48,7 +48,7 @@ Example selective_copy(const MqarTask& task, const Cell& cell, PhiloxSequence& r
 /// Different ids, as many as the context needs; with repeats, any.
 std::vector<std::int32_t> context_ids(const MqarTask& task, int count, PhiloxSequence& random) {
   std::vector<std::int32_t> ids;
-  if (task.description.sampling == Sampling::distinct) {
+  if (task.description.sampling == IdSampling::distinct) {
     ids = sample_distinct(random, task.values.size(), count);
     for (std::int32_t& id : ids) {
       id += task.values.first;
@@ -136,7 +136,7 @@ int other_labels(const MqarTask& task, const Cell& cell) {
 
 void require_other_ids(const MqarTask& task, const Cell& cell) {
   if (task.description.kind != TaskKind::key_retrieval) return;
-  if (task.description.sampling != Sampling::distinct) return;
+  if (task.description.sampling != IdSampling::distinct) return;
   const int needed = retrieval_context(task, cell) - 4;
   require(needed <= task.values.size(), ExitCode::data,
           "task {}: {} tokens of which none comes twice need a vocabulary of at least {} ids, got "

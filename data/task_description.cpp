@@ -15,7 +15,7 @@ TaskDescription bare(Placement placement, Noise noise = Noise::none) {
   const bool shuffled = placement == Placement::shuffle;
   return {.placement = placement,
           .noise = noise,
-          .sampling = shuffled ? Sampling::repeated : Sampling::distinct};
+          .sampling = shuffled ? IdSampling::repeated : IdSampling::distinct};
 }
 
 TaskDescription blocks(int key_length, int value_length, Placement placement,
@@ -25,7 +25,7 @@ TaskDescription blocks(int key_length, int value_length, Placement placement,
           .value_length = value_length,
           .separators = true,
           .noise = noise,
-          .sampling = Sampling::repeated};
+          .sampling = IdSampling::repeated};
 }
 
 TaskDescription with_cells(TaskDescription description, std::string cells) {

@@ -47,7 +47,7 @@ inline constexpr auto kNoiseNames = std::to_array<std::string_view>(
     {"none", "shared-last-key", "equal-pairs", "sections", "sections-released"});
 
 /// Whether ids may come twice in an example.
-enum class Sampling : std::uint8_t { distinct, repeated };
+enum class IdSampling : std::uint8_t { distinct, repeated };
 inline constexpr auto kSamplingNames = std::to_array<std::string_view>({"distinct", "repeated"});
 
 /// The default is the task `standard`.
@@ -59,7 +59,7 @@ struct TaskDescription {
   int value_length = 1;
   bool separators = false;
   Noise noise = Noise::none;
-  Sampling sampling = Sampling::distinct;
+  IdSampling sampling = IdSampling::distinct;
   double query_power = 0.01;
   /// "64x4 128x8": length x pairs, in the order of their seeds; "-" leaves a place out. Empty: the
   /// cells of the sizes' lengths and pairs that the task admits.
