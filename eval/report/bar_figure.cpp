@@ -78,7 +78,7 @@ std::string group_axis(const BarFigure& figure) {
   std::string marks;
   std::size_t letters = 0;
   for (std::size_t i = 0; i < figure.groups.size(); i++) {
-    marks += fmt::format("{}{} {}", i > 0 ? ", " : "", gnuplot_string(figure.groups[i]), i);
+    marks += fmt::format("{}{} {}", i > 0 ? ", " : "", gnuplot_mark(figure.groups[i]), i);
     letters += figure.groups[i].size() + 2;
   }
   constexpr std::size_t kLettersOfALine = 84;
@@ -111,9 +111,9 @@ std::string script_of(const BarFigure& figure, const std::string& name) {
     column++;
     if (bars.intervals.empty()) continue;
     plots += fmt::format(
-        ", \\\n     '{}.csv' using ($1+({:.5f})):{}:{}:{} skip 1 with yerrorbars pointtype 0 "
-        "linecolor rgb '#808890' linewidth 1.5 notitle",
-        name, shift, column - 1, column, column + 1);
+        ", \\\n     '{}.csv' using ($1+({:.5f})):{}:(0):(${}-${}) skip 1 with vectors nohead "
+        "linecolor rgb '#808890' linewidth 2 notitle",
+        name, shift, column, column + 1, column);
     column += 2;
   }
   return script + "plot " + plots + '\n';

@@ -112,6 +112,15 @@ std::string gnuplot_string(std::string_view text) {
   return quoted + '\'';
 }
 
+std::string gnuplot_mark(std::string_view text) {
+  std::string doubled;
+  for (const char c : text) {
+    if (c == '%') doubled += '%';
+    doubled += c;
+  }
+  return gnuplot_string(doubled);
+}
+
 std::string_view series_colour(std::size_t index) {
   static constexpr auto kColours = std::to_array<std::string_view>(
       {"#2f7fc1", "#d2622a", "#2a9a6c", "#a565b5", "#b98a16", "#cf4f7a", "#1f9aae", "#7c838c"});
@@ -126,9 +135,10 @@ std::string script_beginning(const std::string& name, int width, int height) {
       "set output '{0}.svg'\n"
       "set datafile separator comma\n"
       "set border 3 linecolor rgb '#808890'\n"
-      "set tics out nomirror scale 0.6 textcolor rgb 'black'\n"
+      "set tics out nomirror scale 0.6\n"
+      "set xtics offset 0,0.3\nset xlabel offset 0,0.4\n"
       "set format '%g'\n"
-      "set grid ytics linetype 1 linecolor rgb '#c8808890' linewidth 1\n",
+      "set grid ytics back linetype 1 linecolor rgb '#c8808890' linewidth 1\n",
       name, width, height);
 }
 

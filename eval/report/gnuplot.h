@@ -13,6 +13,9 @@ namespace farsight {
 /// A string of a gnuplot script, whatever the text holds.
 std::string gnuplot_string(std::string_view text);
 
+/// The same for a mark of an axis, where % begins the format of a number.
+std::string gnuplot_mark(std::string_view text);
+
 /// The colour of series `index`, readable on white and on black: "#2f7fc1".
 std::string_view series_colour(std::size_t index);
 

@@ -177,6 +177,14 @@ std::string cells_of(const Drawn& drawn, const std::string& csv) {
       static_cast<double>(drawn.block_rows) / 2);
 }
 
+/// Between the numbers of an axis: a power of two, as lengths are.
+std::int64_t step_of(std::int64_t cells, std::int64_t marks) {
+  std::int64_t step = 1;
+  while (step * marks < cells)
+    step *= 2;
+  return step;
+}
+
 std::string panel_script(const HeatMap& figure, const Layout& layout, const Drawn& drawn,
                          const std::string& name, std::size_t index) {
   const Panel& panel = figure.panels[index];
@@ -192,22 +200,22 @@ std::string panel_script(const HeatMap& figure, const Layout& layout, const Draw
       x / layout.width, (x + layout.panel_width) / layout.width, top / layout.height,
       (top - layout.panel_height) / layout.height);
   script += fmt::format("set title {}\n", gnuplot_string(panel.title));
-  // Numbers at the outer sides only: all panels of a grid have the same axes.
+  // Numbers at the outer sides only, where all panels have the same axes.
   const bool lowest =
       place + layout.panels_per_row >= static_cast<std::int64_t>(figure.panels.size());
   const bool same =
       std::all_of(figure.panels.begin(), figure.panels.end(), [&](const Panel& other) {
         return other.rows == panel.rows && other.columns == panel.columns;
       });
-  script += fmt::format("set format x '{}'\nset format y '{}'\n", lowest || !same ? "%g" : "",
-                        column == 0 || !same ? "%g" : "");
-  script +=
-      fmt::format("set xlabel {}\nset ylabel {}\n", gnuplot_string(lowest ? figure.x_label : ""),
-                  gnuplot_string(column == 0 ? figure.y_label : ""));
+  const std::int64_t marks = layout.panel_width > 300 ? 8 : 4;
+  script += fmt::format("set format x '{}'\nset xtics {}\n", lowest || !same ? "%g" : "",
+                        step_of(panel.columns, marks));
+  script += fmt::format("set format y '{}'\nset ytics {}\n", column == 0 || !same ? "%g" : "",
+                        step_of(panel.rows, marks));
   script += fmt::format("set xrange [-0.5:{}]\nset yrange [{}:-0.5]\n",
                         static_cast<double>(drawn.columns * drawn.block_columns) - 0.5,
                         static_cast<double>(drawn.rows * drawn.block_rows) - 0.5);
-  script += index == 0 ? "set colorbox\n" : "unset colorbox\n";
+  if (index == 1) script += "unset colorbox\nunset label\n";  // one of each is enough
   return script + marks_of(panel) + cells_of(drawn, csv_name(name, index));
 }
 
@@ -226,6 +234,13 @@ std::string script_of(const HeatMap& figure, const std::vector<Drawn>& drawn, co
       (layout.width - layout.right + 14) / layout.width,
       (layout.height - layout.top - bar_height) / layout.height, 12 / layout.width,
       bar_height / layout.height);
+  script += fmt::format(
+      "set label 1 {} at screen {:.5f},{:.5f} center\n"
+      "set label 2 {} at screen {:.5f},{:.5f} center rotate by 90\n",
+      gnuplot_string(figure.x_label),
+      (layout.left + (layout.width - layout.left - layout.right) / 2) / layout.width,
+      13 / layout.height, gnuplot_string(figure.y_label), 14 / layout.width,
+      (layout.bottom + (layout.height - layout.top - layout.bottom) / 2) / layout.height);
   script += "set multiplot\n";
   for (std::size_t i = 0; i < drawn.size(); i++) {
     script += panel_script(figure, layout, drawn[i], name, i);

@@ -173,9 +173,17 @@ class Page {
   }
 
  private:
+  /// The first of many, and the last.
   std::string links(const Figure& figure) const {
+    constexpr std::size_t kMostLinks = 6;
+    const std::size_t count = figure.files.size();
     std::string html;
-    for (const std::filesystem::path& file : figure.files) {
+    for (std::size_t i = 0; i < count; i++) {
+      if (count > kMostLinks && i >= kMostLinks - 1 && i + 1 < count) {
+        if (i == kMostLinks - 1) html += ", …";
+        continue;
+      }
+      const std::filesystem::path& file = figure.files[i];
       const std::string address = file.lexically_proximate(folder_).generic_string();
       html += fmt::format("{}<a href=\"{}\">{}</a>", html.empty() ? "" : ", ",
                           html_escaped(address), html_escaped(file.filename().string()));

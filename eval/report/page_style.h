@@ -42,7 +42,7 @@ ul { padding-left: 1.2rem; margin: 0 0 1rem; }
 li + li { margin-top: .25rem; }
 a { color: var(--link); text-underline-offset: .15em; }
 code, pre { font: .875em/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
-code { background: var(--shade); border-radius: 3px; padding: .1em .3em; }
+code { background: var(--shade); border-radius: 3px; padding: .1em .3em; -webkit-box-decoration-break: clone; box-decoration-break: clone; }
 pre { background: var(--shade); border-radius: 6px; padding: .9rem 1rem; overflow-x: auto; overflow-wrap: normal; }
 .summary p { margin: 0; color: var(--soft); }
 .summary p:first-child { color: var(--ink); }
@@ -73,7 +73,7 @@ p.fail { background: var(--fail-paper); border-color: var(--fail); }
 p.missing { background: var(--missing-paper); border-color: var(--missing); }
 .legend { margin: .5rem 0 0; font-size: .8125rem; color: var(--soft); }
 .legend span { margin-right: 1.1rem; white-space: nowrap; }
-.values { display: grid; grid-template-columns: minmax(8rem, max-content) minmax(0, 1fr); margin: .5rem 0 1.5rem; font-size: .925rem; line-height: 1.45; }
+.values { display: grid; grid-template-columns: fit-content(22rem) minmax(0, 1fr); margin: .5rem 0 1.5rem; font-size: .925rem; line-height: 1.45; }
 .values dt, .values dd { margin: 0; padding: .35rem 0; border-bottom: 1px solid var(--line); }
 .values dt { padding-right: 1.5rem; color: var(--soft); }
 .values dd { font-variant-numeric: tabular-nums; }

@@ -2,9 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+#include <cmath>
+
 namespace farsight {
 
 namespace {
+
+constexpr double kSmallest = 0.72;  // of the width drawn for
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   for (std::size_t at = text.find(from); at != std::string::npos;
@@ -64,6 +69,17 @@ std::string without_empty_groups(std::string_view svg) {
   return out + std::string(svg);
 }
 
+/// The third number of viewBox: pixels at the size it was drawn for.
+double drawn_width(std::string_view root) {
+  constexpr std::string_view kStart = "viewBox=\"0 0 ";
+  const std::size_t at = root.find(kStart);
+  double width = 0;
+  if (at != std::string_view::npos) {
+    std::from_chars(root.data() + at + kStart.size(), root.data() + root.size(), width);
+  }
+  return width > 0 ? width : 760;
+}
+
 }  // namespace
 
 std::string cleaned_svg(std::string_view drawn) {
@@ -100,7 +116,14 @@ std::string inlined_svg(std::string_view svg, std::string_view prefix, std::stri
       replace_all(tag, fmt::format("href={}#", quote), fmt::format("href={}#{}", quote, prefix));
     }
     replace_all(tag, "url(#", fmt::format("url(#{}", prefix));
-    if (first) tag.insert(4, fmt::format(" role=\"img\" aria-label=\"{}\"", label));
+    if (first) {
+      // Never larger than drawn; smaller, but not so small that its letters cannot be read.
+      const double width = drawn_width(tag);
+      replace_all(
+          tag, "style=\"background:#fff\"",
+          fmt::format("role=\"img\" aria-label=\"{}\" style=\"max-width:{}px;min-width:{}px\"",
+                      label, width, std::round(kSmallest * width)));
+    }
     first = false;
   });
 }
