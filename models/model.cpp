@@ -50,6 +50,7 @@ Model model_around(const char* family, const std::shared_ptr<M>& owner, const Fo
       .head = &owner->head(),
       .vocab_size = owner->config().vocab_size,
       .flops = flops,
+      .max_length = 0,
       .features = [m = owner.get()](
                       const Tensor& tokens, const Tensor& rows, const Tensor* position,
                       const Tensor* pass) { return features_of(*m, tokens, rows, position, pass); },
@@ -62,14 +63,31 @@ Model model_around(const char* family, const std::shared_ptr<M>& owner, const Fo
           const Tensor rows = last_rows(tokens.dim(0), tokens.dim(1), tokens.device());
           return linear(owner->features(tokens, rows, nullptr, state.get()), owner->head().operand);
         };
-      }};
+      },
+      .stream = {}};
+}
+
+/// Model::stream of a class whose state has one size whatever it saw.
+template <class M, class State>
+std::function<Stream(std::int64_t batch)> stream_of(const Model& model) {
+  const std::shared_ptr<M> owner = std::static_pointer_cast<M>(model.owner);
+  return [owner](std::int64_t batch) -> Stream {
+    const auto state = std::make_shared<State>(owner->empty_state(batch));
+    return [owner, state](const Tensor& tokens, const Tensor& rows) {
+      const NoTape inference;
+      return owner->features(tokens, rows, nullptr, state.get());
+    };
+  };
 }
 
 }  // namespace
 
 Model make_mamba(const MambaConfig& config, Device device, DType compute) {
-  return model_around<Mamba, MambaState>("mamba", std::make_shared<Mamba>(config, device, compute),
-                                         mamba_flops(config));
+  Model model = model_around<Mamba, MambaState>(
+      "mamba", std::make_shared<Mamba>(config, device, compute), mamba_flops(config));
+  const bool attends = config.has_gate() && config.gate == GateKind::attn;
+  if (!attends) model.stream = stream_of<Mamba, MambaState>(model);
+  return model;
 }
 
 Model make_pythia(const PythiaConfig& config, Device device, DType compute) {
@@ -78,13 +96,18 @@ Model make_pythia(const PythiaConfig& config, Device device, DType compute) {
 }
 
 Model make_hyena(const HyenaConfig& config, Device device, DType compute) {
-  return model_around<Hyena, HyenaState>("hyena", std::make_shared<Hyena>(config, device, compute),
-                                         hyena_flops(config));
+  Model model = model_around<Hyena, HyenaState>(
+      "hyena", std::make_shared<Hyena>(config, device, compute), hyena_flops(config));
+  model.max_length = config.l_max;
+  return model;
 }
 
 Model make_rwkv(const RwkvConfig& config, Device device, DType compute) {
-  return model_around<Rwkv, RwkvState>("rwkv", std::make_shared<Rwkv>(config, device, compute),
-                                       rwkv_flops(config));
+  Model model = model_around<Rwkv, RwkvState>(
+      "rwkv", std::make_shared<Rwkv>(config, device, compute), rwkv_flops(config));
+  model.max_length = config.published() ? 0 : config.l_max;
+  model.stream = stream_of<Rwkv, RwkvState>(model);
+  return model;
 }
 
 Model make_model(const Json& config, Device device, DType compute) {

@@ -18,6 +18,10 @@ namespace farsight {
 /// last of them.
 using Decoder = std::function<Tensor(const Tensor& tokens)>;
 
+/// Feeds the next tokens [B, T] to B sequences that remember what they saw; gives what
+/// Model::features gives at the flattened positions `rows` of these tokens.
+using Stream = std::function<Tensor(const Tensor& tokens, const Tensor& rows)>;
+
 /// Multiply-adds count two: of one token, forward.
 struct ForwardFlops {
   double body = 0;     ///< whatever stands before the token; without the head
@@ -33,6 +37,7 @@ struct Model {
   const Parameter* head = nullptr;  ///< [V, d_model]
   std::int64_t vocab_size = 0;
   ForwardFlops flops{};
+  std::int64_t max_length = 0;  ///< of a sequence, in tokens; 0: any
 
   /// tokens [B, T] i32, rows [R] i32 increasing, position [B, T] i32 or null -> [R, d_model]: what
   /// the head turns into logits at the flattened positions `rows`. `pass`: [2] i32, the training
@@ -44,6 +49,9 @@ struct Model {
   std::function<void(const Tensor& tokens, const Probe& probe)> probe;
   /// A decoder for B fresh sequences.
   std::function<Decoder(std::int64_t batch)> decoder;
+  /// A stream for B fresh sequences, whose memory does not grow with what it was fed. Null where a
+  /// token looks back at all before it: attention, and convolutions as long as the sequence.
+  std::function<Stream(std::int64_t batch)> stream;
 };
 
 /// Logits [R, V] at the flattened positions `rows`.
