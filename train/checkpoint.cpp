@@ -117,6 +117,9 @@ Json state_json(const TrainState& state) {
                             {"loss", state.loss},
                             {"best_step", state.best_step}});
   if (state.best_score) json["best_score"] = *state.best_score;
+  Json& stop = json["stop"] =
+      Json::object({{"reached", state.stop.reached}, {"without_gain", state.stop.without_gain}});
+  if (state.stop.best) stop["best"] = *state.stop.best;
   return json;
 }
 
@@ -128,6 +131,11 @@ TrainState state_from(const Json& json) {
                    .loss = json.at("loss").as_double(),
                    .best_step = json.at("best_step").as_int(0, kMost)};
   if (const Json* score = json.find("best_score")) state.best_score = score->as_double();
+  if (const Json* stop = json.find("stop")) {  // older checkpoints have none
+    state.stop.reached = stop->at("reached").as_int(0, kMost);
+    state.stop.without_gain = stop->at("without_gain").as_int(0, kMost);
+    if (const Json* best = stop->find("best")) state.stop.best = best->as_double();
+  }
   return state;
 }
 

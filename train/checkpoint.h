@@ -18,6 +18,7 @@
 
 #include "models/model.h"
 #include "train/optimizer.h"
+#include "train/stopping.h"
 
 namespace farsight {
 
@@ -28,6 +29,7 @@ struct TrainState {
   double loss = 0;  ///< of the last step
   std::int64_t best_step = 0;
   std::optional<double> best_score{};  ///< larger is better, whatever is compared
+  StopState stop{};
 };
 
 /// "step-00001000"

@@ -126,6 +126,7 @@ void run_train(const Command& command) {
                    .seconds = state.seconds,
                    .tokens_per_second = static_cast<double>(state.tokens) / state.seconds,
                    .loss = state.loss,
+                   .stopped_by = std::string(name_of(stopped_by(settings.stop, state.stop))),
                    .tested_step = state.best_step,
                    .peak_memory_bytes = arena(device).peak_bytes(),
                    .parameter_hash = parameter_hash(model)};

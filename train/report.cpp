@@ -117,6 +117,7 @@ Json result_json(const Settings& settings, const RunResult& result) {
                             {"tokens_per_second", result.tokens_per_second},
                             {"seed", settings.run.seed},
                             {"loss", result.loss},
+                            {"stopped_by", result.stopped_by},
                             {"tested_step", result.tested_step},
                             {"peak_memory_bytes", result.peak_memory_bytes},
                             {"parameter_hash", result.parameter_hash},

@@ -32,6 +32,7 @@ struct RunResult {
   double seconds = 0;                  ///< of training, without the tests at the end
   double tokens_per_second = 0;        ///< tokens / seconds
   double loss = 0;                     ///< of the last step
+  std::string stopped_by = "steps";    ///< what ended it: steps, accuracy, plateau (stopping.h)
   std::int64_t tested_step = 0;        ///< which checkpoint was tested
   std::int64_t peak_memory_bytes = 0;  ///< of the arena
   std::string parameter_hash{};        ///< of the tested checkpoint: equal runs have equal ones

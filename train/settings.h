@@ -108,6 +108,14 @@ struct EvalSettings {
   std::int64_t interval = 0;
 };
 
+/// When training may end before its last step (train/stopping.h).
+struct StopSettings {
+  double accuracy = 0;
+  std::int64_t validations = 2;
+  std::int64_t plateau = 0;
+  double gain = 0;
+};
+
 struct CheckpointSettings {
   std::int64_t interval = 0;
   std::int64_t keep_last = 2;
@@ -125,6 +133,7 @@ struct Settings {
   DataSettings data;
   TrainSettings train;
   EvalSettings eval;
+  StopSettings stop;
   CheckpointSettings checkpoint;
   LogSettings log;
 };

@@ -78,6 +78,8 @@ constexpr auto train = row<&Settings::train, field>;
 template <auto field>
 constexpr auto eval = row<&Settings::eval, field>;
 template <auto field>
+constexpr auto stop = row<&Settings::stop, field>;
+template <auto field>
 constexpr auto checkpoint = row<&Settings::checkpoint, field>;
 template <auto field>
 constexpr auto log = row<&Settings::log, field>;
@@ -225,6 +227,22 @@ std::vector<Setting> make_table() {
                                            "steps between validations, 0 = once per "
                                            "epoch")),
 
+      within(0, 100,
+             stop<&StopSettings::accuracy>("stop.accuracy", "",
+                                           "end at this validation pair accuracy, percent; 0 = "
+                                           "never")),
+      within(1, 1e6,
+             stop<&StopSettings::validations>("stop.validations", "",
+                                              "validations in a row that must reach it")),
+      within(0, 1e6,
+             stop<&StopSettings::plateau>("stop.plateau", "",
+                                          "end after this many validations without a better one; "
+                                          "0 = never")),
+      within(0, 0.999999,
+             stop<&StopSettings::gain>("stop.gain", "",
+                                       "better: this share of the least validation error so far "
+                                       "is gone")),
+
       around(within(0, 1e9,
                     checkpoint<&C::interval>("checkpoint.interval", "ckpt-interval",
                                              "steps between checkpoints, 0 = at every "
@@ -271,6 +289,7 @@ std::string_view section_help(std::string_view section) {
   if (section == "data") return "the recall task";
   if (section == "train") return "optimiser, schedule, batches";
   if (section == "eval") return "validation while training";
+  if (section == "stop") return "when training ends before its last step";
   if (section == "checkpoint") return "what is saved and which one is tested";
   return "what is reported while training";
 }

@@ -57,7 +57,7 @@ class Loop {
     const double before = state_.seconds;
     const double start = seconds_now();
     launched_ = state_.step;
-    while (state_.step < total_) {
+    while (state_.step < total_ && stopped() == StoppedBy::steps) {
       while (may_launch()) {
         launch();
       }
@@ -65,11 +65,25 @@ class Loop {
       state_.seconds = before + (seconds_now() - start);
       after_step(progress);
     }
+    if (stopped() != StoppedBy::steps) {
+      progress.note(fmt::format("ended at step {} of {}: {}", state_.step, total_, stop_reason()));
+    }
     progress.finish();
     return state_;
   }
 
  private:
+  StoppedBy stopped() const { return stopped_by(settings_.stop, state_.stop); }
+
+  std::string stop_reason() const {
+    const StopSettings& stop = settings_.stop;
+    if (stopped() == StoppedBy::accuracy) {
+      return fmt::format("{} validations with at least {} % (stop.accuracy)", stop.validations,
+                         stop.accuracy);
+    }
+    return fmt::format("{} validations that were no better (stop.plateau)", stop.plateau);
+  }
+
   /// Whether something is done with the parameters as they are after `step` steps.
   bool stops_after(std::int64_t step) const {
     return step == total_ || step % eval_interval_ == 0 || step % save_interval_ == 0;
@@ -116,8 +130,9 @@ class Loop {
   }
 
   void after_step(Progress& progress) {
-    const bool last = state_.step == total_;
-    const bool best = (state_.step % eval_interval_ == 0 || last) && validate(progress);
+    const bool best =
+        (state_.step % eval_interval_ == 0 || state_.step == total_) && validate(progress);
+    const bool last = state_.step == total_ || stopped() != StoppedBy::steps;
     metrics_.seconds = state_.seconds;
     metrics_.memory_bytes = arena(model_.parameters->device()).peak_bytes();
     metrics_.train_accuracy = accuracy_;
@@ -153,6 +168,7 @@ class Loop {
     metrics_.valid_loss = result.loss;
     progress.note(fmt::format("step {}: validation pair accuracy {:.2f} %, loss {:.4f}",
                               state_.step, result.score.pair_accuracy, result.loss));
+    note_validation(settings_.stop, result.score.pair_accuracy, state_.stop);
     const double score = settings_.checkpoint.best_by == BestBy::loss ? -result.loss
                          : settings_.checkpoint.best_by == BestBy::pair_accuracy
                              ? result.score.pair_accuracy
