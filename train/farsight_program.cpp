@@ -13,6 +13,7 @@
 #include "core/version.h"
 #include "train/doctor.h"
 #include "train/nearest.h"
+#include "train/report_verb.h"
 #include "train/words.h"
 
 namespace farsight {
@@ -43,6 +44,7 @@ int run_doctor(VerbWords words) {
 /// In the order of --help. A verb is a function in a file of its own; this is its only other place.
 constexpr FarsightVerb kVerbs[] = {
     {"doctor", kDoctorHelp, run_doctor},
+    {"report", kReportHelp, run_report_verb},
 };
 
 std::string usage() {

@@ -12,6 +12,9 @@
 
 #include "core/check.h"
 #include "core/files.h"
+#include "train/environment.h"
+#include "train/run_report.h"
+#include "train/task.h"
 #include "train/toml.h"
 
 namespace farsight {
@@ -48,8 +51,9 @@ std::string differences(const fs::path& folder, const Settings& settings) {
 /// Deletes what runs write, and leaves anything else that somebody put there.
 void clear(const fs::path& folder) {
   constexpr auto kOurs =
-      std::to_array<std::string_view>({"config.toml", "metrics.jsonl", "result.json", "report.md",
-                                       "checkpoints", "latest", "best"});
+      std::to_array<std::string_view>({"config.toml", "metrics.jsonl", "result.json", "report.html",
+                                       "report.md", "report.json", "figures", "checkpoints",
+                                       "latest", "best"});
   std::vector<fs::path> ours;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
@@ -200,8 +204,12 @@ void RunRecord::append(const StepMetrics& metrics) {
 }
 
 void RunRecord::finish(const RunResult& result) {
-  write_file_atomically(folder_ / "report.md", report_text(settings_, result, folder_.string()));
-  write_file_atomically(folder_ / "result.json", result_json(settings_, result).dump(2) + '\n');
+  Json json = result_json(settings_, result);
+  json["environment"] = environment_json();
+  RunFiles run = read_run(folder_);
+  run.result = json;
+  write_run_report(run);
+  write_file_atomically(folder_ / "result.json", json.dump(2) + '\n');
 }
 
 }  // namespace farsight

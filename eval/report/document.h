@@ -51,8 +51,8 @@ struct TableCell {
 
 struct Table {
   std::string caption;
-  std::vector<Column> columns;
-  std::vector<std::vector<TableCell>> rows;  ///< each as long as columns
+  std::vector<Column> columns{};
+  std::vector<std::vector<TableCell>> rows{};  ///< each as long as columns
 };
 
 struct Paragraph {

@@ -1,0 +1,80 @@
+#include "train/ambiguities.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <optional>
+
+#include "core/check.h"
+#include "train/resolve.h"
+
+namespace farsight {
+
+namespace {
+
+struct Question {
+  std::string_view setting;
+  std::string_view open;
+};
+
+constexpr auto kQuestions = std::to_array<Question>({
+    {"model.init", "the release sets all biases of Linear layers to 0, the dt bias among them"},
+    {"train.grad_clip", "the text names no clip for these tasks, 1.0 for language models"},
+    {"train.clip_kind", "the release clamps each element, other trainers scale the norm"},
+    {"train.decay_scope", "the release decays every tensor, norms and A_log among them"},
+    {"train.lr", "swept; the values are not in the text, scripts have 5e-4 to 3e-3"},
+    {"train.epochs", "30 in the text; the script of K4V8 that survives has 60"},
+    {"train.steps", "0: as many as the epochs take"},
+    {"train.batch_size", "8 to 368 in the logs, mostly 144 to 160"},
+    {"data.filler", "random ids in the text, zeros in the driver of the working tree"},
+    {"data.separator_target", "the release trains the separator after a value too"},
+    {"data.examples_per_cell", "20,000 in the text, 100 in the released builder"},
+    {"data.valid_examples_per_cell", "100"},
+    {"data.test_examples_per_cell", "100"},
+    {"checkpoint.best_by", "the best by validation loss is kept, test scripts load the last"},
+    {"run.dtype", "the release: bf16 autocast over f32 weights"},
+    {"model.storage", "the release keeps Hyena and RWKV in bf16 alone"},
+    {"run.seed", "42 in the release"},
+});
+
+/// The settings that a recipe gives for the same task, preset and model; nothing where it does not
+/// fit them.
+std::optional<Settings> with_recipe(const Settings& settings, std::string_view recipe) {
+  Assignments names;
+  for (const char* name : {"run.preset", "run.task", "run.model"}) {
+    names.push_back({&setting_named(name), setting_named(name).get(settings), "the run"});
+  }
+  names.push_back({&setting_named("run.recipe"), std::string(recipe), "the report"});
+  try {
+    return resolve({}, names).settings;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+std::string value_text(const Setting& setting, const std::optional<Settings>& settings) {
+  return settings ? fmt::format("`{}`", toml_of(setting.get(*settings))) : "–";
+}
+
+}  // namespace
+
+Table ambiguity_table(const Settings& settings) {
+  Table table{.caption =
+                  "Where the paper's text and its released code disagree or say nothing, and "
+                  "what was done here.",
+              .columns = {{"setting"}, {"here"}, {"paper-text"}, {"paper-code"}, {"what is open"}}};
+  const std::optional<Settings> text = with_recipe(settings, "paper-text");
+  const std::optional<Settings> code = with_recipe(settings, "paper-code");
+  for (const Question& question : kQuestions) {
+    const Setting* setting = find_setting(question.setting);
+    if (setting == nullptr) continue;
+    table.rows.push_back({{std::string(question.setting)},
+                          {value_text(*setting, settings)},
+                          {value_text(*setting, text)},
+                          {value_text(*setting, code)},
+                          {std::string(question.open)}});
+  }
+  return table;
+}
+
+}  // namespace farsight

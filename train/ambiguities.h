@@ -1,0 +1,14 @@
+// What the paper leaves open, and how a run answers it: every result says so (training.md, section
+// 7).
+#pragma once
+
+#include "eval/report/document.h"
+#include "train/settings.h"
+
+namespace farsight {
+
+/// One row a question: what is open, the setting, its value here, and what the recipes paper-text
+/// and paper-code put in its place for the same preset, task and model.
+Table ambiguity_table(const Settings& settings);
+
+}  // namespace farsight
