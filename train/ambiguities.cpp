@@ -53,10 +53,15 @@ std::optional<Settings> with_recipe(const Settings& settings, std::string_view r
 }
 
 std::string value_text(const Setting& setting, const std::optional<Settings>& settings) {
-  return settings ? fmt::format("`{}`", toml_of(setting.get(*settings))) : "–";
+  return settings ? fmt::format("`{}`", shown_value(setting.get(*settings))) : "–";
 }
 
 }  // namespace
+
+std::string shown_value(const Value& value) {
+  const auto* text = std::get_if<std::string>(&value);
+  return text != nullptr ? *text : toml_of(value);
+}
 
 Table ambiguity_table(const Settings& settings) {
   Table table{.caption =

@@ -70,27 +70,29 @@ std::vector<std::string> summary_of(const RunFiles& run) {
 
 /// One row a task that the run was tested on.
 Table accuracy_of(const RunFiles& run, const Json& accuracy) {
+  struct Kind {
+    std::string_view heading, key;
+  };
+  std::vector<Kind> kinds;
+  const bool has_ceiling =
+      std::any_of(accuracy.members().begin(), accuracy.members().end(),
+                  [](const Json::Member& task) { return task.value.contains("ceiling"); });
+  if (has_ceiling) kinds.push_back({"ceiling, pair", "ceiling"});
+  kinds.insert(kinds.end(), {{"token", "token"}, {"case", "case"}, {"micro pair", "micro_pair"}});
   Table table{.caption = "Accuracy in percent, mean over the cells; micro: over all pairs.",
-              .columns = {{"tested on"},
-                          {"pair", Align::number},
-                          {"paper", Align::number},
-                          {"ceiling", Align::number},
-                          {"token", Align::number},
-                          {"case", Align::number},
-                          {"micro pair", Align::number}}};
+              .columns = {{"tested on"}, {"pair", Align::number}, {"paper, pair", Align::number}}};
+  for (const Kind& kind : kinds) {
+    table.columns.push_back({std::string(kind.heading), Align::number});
+  }
   for (const Json::Member& task : accuracy.members()) {
-    const auto column = [&](std::string_view key) {
-      return TableCell{percent(number(task.value, key))};
-    };
     const std::optional<double> paper =
         paper_accuracy(run.settings.run.model, run.settings.run.task, task.key);
-    table.rows.push_back({{task.key},
-                          column("pair"),
-                          {percent(paper)},
-                          column("ceiling"),
-                          column("token"),
-                          column("case"),
-                          column("micro_pair")});
+    std::vector<TableCell> row = {
+        {task.key}, {percent(number(task.value, "pair"))}, {percent(paper)}};
+    for (const Kind& kind : kinds) {
+      row.push_back({percent(number(task.value, kind.key))});
+    }
+    table.rows.push_back(std::move(row));
   }
   return table;
 }
@@ -166,8 +168,7 @@ NamedValues settings_values(const Settings& settings, bool chosen_only) {
     const bool is_name = origin == Origin::flag || origin == Origin::file;
     const std::string from = !base || given || is_name ? "this run" : std::string(name_of(origin));
     if (chosen_only && from != "this run") continue;
-    values.entries.push_back(
-        {std::string(setting.name), fmt::format("`{}`", toml_of(value)), from});
+    values.entries.push_back({std::string(setting.name), shown_value(value), from});
   }
   return values;
 }

@@ -42,8 +42,8 @@ struct LineFigure {
   std::string x_label, y_label;  ///< with units
   std::vector<Series> series{};
   bool log_x = false;  ///< base 2: lengths, numbers of pairs
-  bool log_y = false;  ///< base 10: losses
-  bool marks = true;   ///< a symbol at each point; without for many points
+  bool log_y = false;  ///< base 10: losses; where they are positive and differ much
+  bool marks = true;   ///< a symbol at each point; false: only in series of few points
   std::optional<Range> y_range{};
 };
 

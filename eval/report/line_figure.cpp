@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <map>
 #include <set>
@@ -19,6 +20,7 @@ namespace {
 constexpr int kWidth = 760;
 constexpr int kHeight = 400;
 constexpr std::size_t kMostRowsShown = 64;      // of the numbers below a figure
+constexpr std::size_t kFewPoints = 32;          // a symbol each does no harm, and one alone is seen
 constexpr std::size_t kMostMarksOfAnAxis = 12;  // written out, one a point
 
 bool has_band(const Series& series) {
@@ -86,6 +88,14 @@ std::string csv_of(const std::vector<std::vector<std::string>>& rows) {
   return text;
 }
 
+/// As many digits as can be read; the file has all.
+std::string shortened(const std::string& number) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
+  const bool whole = error == std::errc() && end == number.data() + number.size();
+  return whole ? fmt::format("{:.5g}", value) : number;
+}
+
 Table shown(const std::vector<std::vector<std::string>>& rows) {
   Table table;
   if (rows.size() > kMostRowsShown + 1) return table;
@@ -95,7 +105,7 @@ Table shown(const std::vector<std::vector<std::string>>& rows) {
   for (std::size_t i = 1; i < rows.size(); i++) {
     table.rows.emplace_back();
     for (const std::string& text : rows[i]) {
-      table.rows.back().push_back({text});
+      table.rows.back().push_back({shortened(text)});
     }
   }
   return table;
@@ -124,16 +134,51 @@ std::string x_axis(const LineFigure& figure) {
   return text + fmt::format("set xrange {}\n", gnuplot_range(range));
 }
 
-std::string y_axis(const LineFigure& figure) {
-  const auto positive = [](const Series& series) {
-    return std::all_of(series.points.begin(), series.points.end(),
-                       [](const Point& point) { return !(point.y <= 0); });
+/// The least and the largest y, intervals included.
+std::optional<Range> y_extent(const LineFigure& figure) {
+  std::optional<Range> extent;
+  const auto include = [&](double y) {
+    if (!std::isfinite(y)) return;
+    if (!extent) extent = Range{y, y};
+    extent = Range{std::min(extent->low, y), std::max(extent->high, y)};
   };
+  for (const Series& series : figure.series) {
+    for (const Point& point : series.points) {
+      include(point.y);
+      include(point.low.value_or(point.y));
+      include(point.high.value_or(point.y));
+    }
+  }
+  return extent;
+}
+
+/// 1, 2 and 5 times the powers of ten, where fewer would leave an axis without numbers.
+std::string log_marks(const Range& range) {
+  constexpr double kFewDecades = 2.5;
+  if (std::log10(range.high / range.low) > kFewDecades) return "";
+  std::string marks;
+  for (double power = std::pow(10, std::floor(std::log10(range.low))); power <= range.high;
+       power *= 10) {
+    for (const double digit : {1.0, 2.0, 5.0}) {
+      const double mark = digit * power;
+      if (mark < range.low || mark > range.high) continue;
+      marks += fmt::format("{}{:.6g}", marks.empty() ? "" : ", ", mark);
+    }
+  }
+  return marks.empty() ? "" : fmt::format("set ytics ({})\n", marks);
+}
+
+std::string y_axis(const LineFigure& figure) {
+  const std::optional<Range> extent = figure.y_range ? figure.y_range : y_extent(figure);
+  constexpr double kWorthIt = 8;  // times the least: below, a logarithm shows no more
   const bool log =
-      figure.log_y && std::all_of(figure.series.begin(), figure.series.end(), positive);
-  std::string text = log ? "set logscale y 10\n" : "";
-  if (figure.y_range) text += fmt::format("set yrange {}\n", gnuplot_range(*figure.y_range));
-  return text;
+      figure.log_y && extent && extent->low > 0 && extent->high > kWorthIt * extent->low;
+  if (!log) {
+    return figure.y_range ? fmt::format("set yrange {}\n", gnuplot_range(*figure.y_range)) : "";
+  }
+  const double room = figure.y_range ? 1 : 1.15;
+  const Range range = {extent->low / room, extent->high * room};
+  return fmt::format("set logscale y 10\nset yrange {}\n", gnuplot_range(range)) + log_marks(range);
 }
 
 std::string script_of(const LineFigure& figure, const std::string& name) {
@@ -154,7 +199,8 @@ std::string script_of(const LineFigure& figure, const std::string& name) {
     static constexpr std::array<int, 6> kSymbols = {7, 5, 9, 13, 11, 15};
     const std::string pen =
         fmt::format("linecolor rgb '{}' linewidth 2{}", colour, series.dashed ? " dashtype 2" : "");
-    const bool marks = figure.marks && !series.dashed;
+    const bool few = series.points.size() <= kFewPoints;
+    const bool marks = (figure.marks || few) && !series.dashed;
     lines.push_back(fmt::format(
         "'{}.csv' using 1:{} skip 1 with {} {}{} title {}", name, column,
         marks ? "linespoints" : "lines", pen,

@@ -54,13 +54,14 @@ figcaption { max-width: 44rem; margin-bottom: .6rem; font-size: .925rem; line-he
 .picture figcaption small { display: block; margin-top: .2rem; font-size: .8125rem; }
 .scroll { overflow-x: auto; }
 .scroll:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
-table { border-collapse: collapse; font-size: .925rem; line-height: 1.4; font-variant-numeric: lining-nums tabular-nums; overflow-wrap: normal; }
+table { border-collapse: separate; border-spacing: 0; font-size: .925rem; line-height: 1.4; font-variant-numeric: lining-nums tabular-nums; overflow-wrap: normal; }
 th, td { padding: .42rem .8rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 thead th { vertical-align: bottom; font-weight: 600; border-bottom-color: var(--soft); white-space: nowrap; }
 tbody th { font-weight: 450; }
 th:first-child { padding-left: 0; padding-right: 1rem; }
 .number { text-align: right; white-space: nowrap; }
 td small { display: block; font-size: .78rem; line-height: 1.35; color: var(--soft); white-space: normal; }
+td:not(.number) { min-width: 5.5rem; } .table td:last-child:not(.number) { min-width: 15rem; }
 td.number small { min-width: 6.5rem; }
 td.pass { background: var(--pass-paper); } td.pass > b, p.pass > b { color: var(--pass); }
 td.fail { background: var(--fail-paper); } td.fail > b, p.fail > b { color: var(--fail); }

@@ -46,7 +46,7 @@ bool marks_up(std::string_view text, std::size_t i) {
   // "1. " and "1) " begin a numbered list.
   const bool after_digits = std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(i),
                                         [](char d) { return d >= '0' && d <= '9'; });
-  return (c == '.' || c == ')') && after_digits;
+  return (c == '.' || c == ')') && after_digits && (last || text[i + 1] == ' ');
 }
 
 std::string markdown_escaped(std::string_view text) {
