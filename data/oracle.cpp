@@ -27,16 +27,10 @@ bool all_within(const IdRange& range, const Ids& ids) {
 /// The places of an example's context, by the key that they bind.
 class Context {
  public:
-  Context(const MqarTask& task, const MqarLayout& layout, Tokens tokens)
+  Context(const MqarLayout& layout, Tokens tokens, std::span<const Binding> places)
       : layout_(layout), tokens_(tokens) {
-    for (int section = 0; section < layout.sections; section++) {
-      for (int slot = 0; slot < layout.pair_slots; slot++) {
-        const int begin =
-            layout.pair_begin + section * layout.section_length + layout.slot() * slot;
-        if (!holds_pair(task, begin)) continue;
-        const Binding place = {begin + layout.key_offset(), begin + layout.value_offset()};
-        places_[key_at(place.key)].push_back(place);
-      }
+    for (const Binding& place : places) {
+      places_[key_at(place.key)].push_back(place);
     }
   }
 
@@ -56,19 +50,21 @@ class Context {
   }
 
  private:
-  /// Whether a pair can stand in the slot at `begin`: always where each slot holds one.
-  bool holds_pair(const MqarTask& task, int begin) const {
-    if (!layout_.shuffled) return true;
-    if (layout_.separators) return tokens_[static_cast<std::size_t>(begin)] == kSeparatorId;
-    return all_within(task.keys, key_at(begin)) &&
-           all_within(task.values,
-                      ids_at(tokens_, begin + layout_.value_offset(), layout_.value_length));
-  }
-
   MqarLayout layout_;
   Tokens tokens_;
   std::map<Ids, std::vector<Binding>> places_;
 };
+
+/// Whether a pair can stand in a slot: always where each slot holds one.
+bool holds_pair(const MqarTask& task, const MqarLayout& layout, Tokens tokens,
+                const Binding& place) {
+  if (!layout.shuffled) return true;
+  if (layout.separators) {
+    return tokens[static_cast<std::size_t>(place.key - layout.key_offset())] == kSeparatorId;
+  }
+  return all_within(task.keys, ids_at(tokens, place.key, layout.key_length)) &&
+         all_within(task.values, ids_at(tokens, place.value, layout.value_length));
+}
 
 /// Where the slot of a label's query begins.
 int slot_begin(const MqarLayout& layout, const Label& label) {
@@ -169,6 +165,20 @@ Reading read_other(const MqarTask& task, const Cell& cell, Tokens tokens,
 
 }  // namespace
 
+std::vector<Binding> bindings_of(const MqarTask& task, const Cell& cell, Tokens tokens) {
+  if (!follows_layout(task)) return {};
+  const MqarLayout layout = layout_of(task, cell);
+  std::vector<Binding> places;
+  for (int section = 0; section < layout.sections; section++) {
+    for (int slot = 0; slot < layout.pair_slots; slot++) {
+      const int begin = layout.pair_begin + section * layout.section_length + layout.slot() * slot;
+      const Binding place = {begin + layout.key_offset(), begin + layout.value_offset()};
+      if (holds_pair(task, layout, tokens, place)) places.push_back(place);
+    }
+  }
+  return places;
+}
+
 Reading read_example(const MqarTask& task, const Cell& cell, Tokens tokens,
                      std::span<const Label> labels) {
   check(tokens.size() == static_cast<std::size_t>(cell.length),
@@ -176,8 +186,8 @@ Reading read_example(const MqarTask& task, const Cell& cell, Tokens tokens,
   if (!follows_layout(task)) return read_other(task, cell, tokens, labels);
   const MqarLayout layout = layout_of(task, cell);
   Reading reading;
-  const std::vector<EqualKeys> groups =
-      find_queries(layout, Context(task, layout, tokens), labels, reading.queries);
+  const Context context(layout, tokens, bindings_of(task, cell, tokens));
+  const std::vector<EqualKeys> groups = find_queries(layout, context, labels, reading.queries);
   const bool ordered = order_tells(task, layout, groups);
   reading.exact = !ordered || can_match(groups);
   if (ordered && reading.exact) {

@@ -66,6 +66,11 @@ struct Reading {
 Reading read_example(const MqarTask& task, const Cell& cell, std::span<const std::int32_t> tokens,
                      std::span<const Label> labels);
 
+/// All places of the context that can hold a pair, in the order of sections and slots; none of tasks
+/// that follow no layout.
+std::vector<Binding> bindings_of(const MqarTask& task, const Cell& cell,
+                                 std::span<const std::int32_t> tokens);
+
 /// Percent of what is attainable, in expectation, on given examples of a cell.
 struct Ceiling {
   double pair = 100;   ///< pairs right
