@@ -50,7 +50,7 @@ struct TableCell {
 };
 
 struct Table {
-  std::string caption;
+  std::string caption{};
   std::vector<Column> columns{};
   std::vector<std::vector<TableCell>> rows{};  ///< each as long as columns
 };
@@ -62,7 +62,7 @@ struct Paragraph {
 
 /// Points, one below the other.
 struct List {
-  std::vector<std::string> items;
+  std::vector<std::string> items{};
 };
 
 /// Commands or text whose columns and line breaks count.
@@ -77,16 +77,16 @@ struct NamedValues {
     std::string note{};  ///< where it comes from: "preset", "flag"
   };
   std::string caption{};
-  std::vector<Entry> entries;
+  std::vector<Entry> entries{};
   bool folded = false;  ///< in HTML: opened by a click (and in print)
 };
 
 /// A drawn figure; write_figure (eval/report/figure.h) makes it.
 struct Figure {
-  std::string name;     ///< of its files, without ending: "figure-4"
-  std::string caption;  ///< what is seen, and in which units
-  std::string svg{};    ///< the picture, inlined in the page; empty when it could not be drawn
-  std::string note{};   ///< what a reader must know of the drawing: reduced, or why it is not there
+  std::string name;       ///< of its files, without ending: "figure-4"
+  std::string caption{};  ///< what is seen, and in which units
+  std::string svg{};      ///< the picture, inlined in the page; empty when it could not be drawn
+  std::string note{};  ///< what a reader must know of the drawing: reduced, or why it is not there
   std::vector<std::filesystem::path> files{};  ///< picture first, then script and data
   Table data{};                                ///< its numbers, where they are few enough to read
 };

@@ -28,7 +28,7 @@ struct Point {
 
 struct Series {
   std::string name;
-  std::vector<Point> points;
+  std::vector<Point> points{};
   bool dashed = false;  ///< for what is not ours: the paper's numbers, a ceiling, chance
 };
 
@@ -38,8 +38,8 @@ struct Range {
 };
 
 struct LineFigure {
-  std::string caption;
-  std::string x_label, y_label;  ///< with units
+  std::string caption{};
+  std::string x_label{}, y_label{};  ///< with units
   std::vector<Series> series{};
   bool log_x = false;  ///< base 2: lengths, numbers of pairs
   bool log_y = false;  ///< base 10: losses; where they are positive and differ much
@@ -52,11 +52,11 @@ struct LineFigure {
 struct BarFigure {
   struct Bars {
     std::string name;
-    std::vector<std::optional<double>> values;         ///< one a group
-    std::vector<std::optional<Range>> intervals = {};  ///< round the values; empty, or one a group
+    std::vector<std::optional<double>> values{};    ///< one a group
+    std::vector<std::optional<Range>> intervals{};  ///< round the values; empty, or one a group
   };
-  std::string caption;
-  std::string x_label, y_label;
+  std::string caption{};
+  std::string x_label{}, y_label{};
   std::vector<std::string> groups{};
   std::vector<Bars> series{};
   std::optional<Range> y_range{};
@@ -72,12 +72,12 @@ struct HeatMap {
   struct Panel {
     std::string title{};
     std::int64_t rows = 0, columns = 0;
-    std::vector<float> values;  ///< row-major; row 0 is drawn on top
+    std::vector<float> values{};  ///< row-major; row 0 is drawn on top
     std::vector<Mark> marks{};
   };
-  std::string caption;
-  std::string x_label, y_label;  ///< of columns and rows: "source position", "target position"
-  std::string value_label{};     ///< of the scale
+  std::string caption{};
+  std::string x_label{}, y_label{};  ///< of columns and rows: "source position", "target position"
+  std::string value_label{};         ///< of the scale
   std::vector<Panel> panels{};
   std::int64_t panels_per_row = 1;
   /// The ends of the colour scale; without: 0 to the 99.5th percentile of all panels, or the same
