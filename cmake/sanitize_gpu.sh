@@ -18,15 +18,13 @@ logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 read -ra tools <<<"${SANITIZE_TOOLS:-memcheck racecheck initcheck synccheck}"
 # racecheck takes the mbarriers of cuBLASLt's own kernels (nvjet_*) for races; what we launch is ours alone.
-exclude=--exclude
-"$sanitizer" --help 2>&1 | grep -q -e --kernel-name-exclude && exclude=--kernel-name-exclude
 shards=${SANITIZE_SHARDS:-$((($(nproc) + 3) / 4))}
 gpus=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 [[ "$gpus" -gt 0 ]] || gpus=1
 process=0
 for tool in "${tools[@]}"; do
   filter=()
-  [[ "$tool" == racecheck ]] && filter=("$exclude" kernel_substring=nvjet)
+  [[ "$tool" == racecheck ]] && filter=(--kernel-name-exclude kns=nvjet)
   for ((shard = 0; shard < shards; shard++)); do
     gpu=${CUDA_VISIBLE_DEVICES:-$((process % gpus))}
     process=$((process + 1))
@@ -54,6 +52,7 @@ for tool in "${tools[@]}"; do
       failed=1
       echo "$tool, shard $shard of $shards: ${tests:-did not finish}; ${errors:-no summary}"
       grep -E '^=========' "$log" | head -n 40
+      [[ -n "$errors$tests" ]] || tail -n 5 "$log"
     fi
   done
   echo "$tool: $clean of $shards shards without an error, $assertions assertions"
