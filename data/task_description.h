@@ -48,7 +48,7 @@ inline constexpr auto kNoiseNames = std::to_array<std::string_view>(
 
 /// Whether ids may come twice in an example.
 enum class IdSampling : std::uint8_t { distinct, repeated };
-inline constexpr auto kSamplingNames = std::to_array<std::string_view>({"distinct", "repeated"});
+inline constexpr auto kIdSamplingNames = std::to_array<std::string_view>({"distinct", "repeated"});
 
 /// The default is the task `standard`.
 struct TaskDescription {

@@ -130,25 +130,30 @@ TEST_CASE("run record: the report shows the paper's row and how to run it again"
   const Resolved resolved = settings_for(folder / "a");
   finish_run(resolved);
   const std::string report = read_plainly(folder / "a/report.md");
-  for (const char* part : {"# mamba trained on standard, preset pocket", "99.50", "99.72", "15.44",
-                           "22.37", "123,456 parameters", "| 32x8 | 99.00 | 10.00 | 20.00 |",
-                           "compare the order", "config.toml\n", "| train.lr | `0.5` | this run |"}) {
+  for (const char* part :
+       {"# mamba trained on standard, preset pocket", "99.50", "99.72", "15.44", "22.37",
+        "123,456 parameters", "| 32x8 | 99.00 | 10.00 | 20.00 |", "compare the order",
+        "config.toml\n", "| train.lr | `0.5` | this run |"}) {
     CHECK_MESSAGE(mentions(report, part), part);
   }
   CHECK(!mentions(report, "nan"));
 }
 
 TEST_CASE("run record: the table has the paper's numbers for the same training set only") {
-  Settings settings = resolve({}, {}).settings;
-  settings.run.preset = "full";
-  settings.run.task = "last";
+  const auto trained_on = [](const char* task) {
+    return resolve({}, {{&setting_named("run.task"), std::string(task), "test"},
+                        {&setting_named("run.preset"), std::string("full"), "test"}})
+        .settings;
+  };
+  Settings settings = trained_on("last");
   std::string table = accuracy_table(settings, some_result().accuracy);
   CHECK(mentions(table, "paper, Mamba 130M          82.64     99.35     54.08"));
   CHECK(mentions(table, "this run (full)            99.50     20.00     30.00"));
   CHECK(!mentions(table, "compare the order"));
   settings.run.model = "mamba-4x";
   CHECK(mentions(accuracy_table(settings, {}), "no numbers for mamba-4x trained on last"));
-  settings.run.task = "standard";
+  settings = trained_on("standard");
+  settings.run.model = "mamba-4x";
   table = accuracy_table(settings, {});
   CHECK(mentions(table, "paper, Mamba 4x                -     35.89     32.88"));
   CHECK(mentions(table, "this run (full)                -         -         -"));

@@ -156,7 +156,8 @@ TEST_CASE("settings: names that are misspelt get the list and the nearest one") 
     return error_of([&] { assign(name, text); });
   };
   CHECK(refusal("run.task", "shufle") ==
-        "run.task must be one of standard|last|shuffle, got 'shufle'; did you mean 'shuffle'?");
+        "run.task must be one of standard|last|shuffle|k1v1|k1v2|k2v1|... (--list tasks), got "
+        "'shufle'; did you mean 'shuffle'?");
   CHECK(mentions(refusal("run.model", "mamba-x2"), "did you mean 'mamba-2x'?"));
   CHECK(mentions(refusal("run.preset", "Tiny"), "did you mean 'tiny'?"));
   CHECK(refusal("run.preset", "elephant") ==

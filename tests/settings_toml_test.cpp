@@ -23,7 +23,7 @@ TEST_CASE("toml: unknown tables and keys name the place and the nearest name") {
   CHECK(mentions(refusal("[train]\nwarmpu = 0.1", ExitCode::usage), "did you mean 'warmup'?"));
   message = refusal("[trian]\nlr = 1", ExitCode::usage);
   CHECK(mentions(message, "there is no table [trian]; did you mean 'train'?"));
-  CHECK(mentions(message, "run, model, data, train"));
+  CHECK(mentions(message, "run, task, model, data, train"));
   CHECK(mentions(refusal("lr = 1", ExitCode::usage), "there is no table [lr]"));
   CHECK(mentions(refusal("train = 1", ExitCode::usage), "must be a table"));
   CHECK(mentions(refusal("[[train]]\nlr = 1", ExitCode::usage), "must be a table"));

@@ -39,7 +39,9 @@ constexpr VerbOption kTrain[] = {
 constexpr VerbOption kEval[] = {
     {"run", "DIR", "the run to test, by its best checkpoint"},
     {"checkpoint", "DIR", "or: the checkpoint to test"},
-    {"task", "LIST", "tasks to test on, separated by commas, or all [all]"},
+    {"task", "LIST",
+     "tasks to test on, separated by commas, FILE.toml among them; all: those that belong to the "
+     "run's own [all]"},
     {"split", "test|valid", "which examples [test]"},
     {"limit", "N", "examples per cell, 0 = all [0]"},
     {"json", "", "print JSON"},
@@ -48,7 +50,7 @@ constexpr VerbOption kGenerate[] = {
     {"run", "DIR", "the run to use, by its best checkpoint"},
     {"checkpoint", "DIR", "or: the checkpoint to use"},
     {"prompt-ids", "LIST", "token ids to continue, separated by commas; further prompts after ;"},
-    {"task", "NAME", "or: continue a test example of this task"},
+    {"task", "NAME", "or: continue a test example of this task (or FILE.toml)"},
     {"tokens", "N", "how many tokens to append [16]"},
     {"samples", "N", "continuations of every prompt, in one batch [1]"},
     {"temperature", "X", "0 = always the most likely token [0]"},
@@ -88,7 +90,7 @@ VerbSyntax syntax_of(std::string_view name) {
     return all;
   };
   if (name == "train") {
-    return {Verb::train, "Trains a model on a recall task and tests it on all of them.",
+    return {Verb::train, "Trains a model on a recall task and tests it on those that belong to it.",
             with_common(kTrain)};
   }
   if (name == "eval") return {Verb::eval, "Tests a trained run on any task.", with_common(kEval)};
@@ -170,11 +172,7 @@ EvalOptions eval_options(const Words& words) {
     options.tasks.push_back(task_name(list.substr(0, comma)));
     list = comma == std::string::npos ? "" : list.substr(comma + 1);
   }
-  if (list == "all") {
-    options.tasks.clear();
-    for (const NamedChoice& task : task_choices())
-      options.tasks.emplace_back(task.name);
-  }
+  if (list == "all") options.tasks.clear();
   constexpr auto kSplits = std::to_array<std::string_view>({"test", "valid"});
   const Setting split{.kind = Kind::choice, .names = kSplits};
   const std::string text = words.value("split").value_or("test");

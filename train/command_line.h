@@ -31,7 +31,7 @@ struct Weights {
 
 struct EvalOptions {
   Weights weights;
-  std::vector<std::string> tasks;  ///< without --task: all
+  std::vector<std::string> tasks;  ///< none: those that belong to the run's (test_tasks_of)
   std::string split = "test";      ///< or valid
   std::int64_t limit = 0;          ///< examples per cell; 0 = as many as the settings say
   bool json = false;

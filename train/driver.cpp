@@ -65,12 +65,19 @@ std::vector<TaskAccuracy> accuracies(const Model& model, const Settings& setting
   return all;
 }
 
-std::vector<std::string> all_tasks() {
-  std::vector<std::string> names;
-  for (const NamedChoice& choice : task_choices()) {
-    names.emplace_back(choice.name);
+/// Refuses a task whose ids or positions the model does not know.
+void require_admits(const Settings& settings, const Model& model, const MqarTask& task) {
+  const std::int64_t ids = task.model_vocabulary();
+  require(ids <= model.vocab_size, ExitCode::data,
+          "task {} uses token ids up to {}, the model knows {}: choose another --preset or a "
+          "smaller --data.vocabulary",
+          task.name, ids - 1, model.vocab_size);
+  for (const Cell& cell : task.cells) {
+    require(model.max_length == 0 || cell.length <= model.max_length, ExitCode::data,
+            "task {} has examples of {} tokens, and this {} ends at {}: choose other cells with "
+            "--task FILE.toml",
+            task.name, cell.length, settings.run.model, model.max_length);
   }
-  return names;
 }
 
 std::string header(const Settings& settings, const Model& model, std::int64_t steps,
@@ -79,7 +86,7 @@ std::string header(const Settings& settings, const Model& model, std::int64_t st
       "farsight {}\n{} on {}, preset {}, recipe {}, seed {}\n{} parameters, {} steps of {} "
       "examples, "
       "{}, {}, {}\nrun folder: {}\n",
-      version_line(), settings.run.model, settings.run.task, settings.run.preset,
+      version_line(), settings.run.model, own_task_name(settings), settings.run.preset,
       settings.run.recipe, settings.run.seed, grouped(model.parameters->count()), grouped(steps),
       settings.train.batch_size, device_text(model.parameters->device()),
       name_of(settings.run.dtype), cpu::blas_description(), folder.string());
@@ -130,7 +137,7 @@ void run_train(const Command& command) {
                    .tested_step = state.best_step,
                    .peak_memory_bytes = arena(device).peak_bytes(),
                    .parameter_hash = parameter_hash(model)};
-  result.accuracy = accuracies(model, settings, all_tasks(), Split::test, 0);
+  result.accuracy = accuracies(model, settings, test_tasks_of(settings), Split::test, 0);
   record.finish(result);
   const std::string folder = record.folder().string();
   print("\n" + accuracy_table(settings, result.accuracy));
@@ -160,16 +167,13 @@ void run_eval(const Command& command) {
   const Settings& settings = command.settings();
   const EvalOptions& options = command.eval;
   const Model model = loaded_model(settings, options.weights);
-  for (const std::string& name : options.tasks.empty() ? all_tasks() : options.tasks) {
-    const std::int64_t ids = task_of(settings, name).model_vocabulary();
-    require(ids <= model.vocab_size, ExitCode::data,
-            "task {} uses token ids up to {}, the model knows {}: choose another --preset or a "
-            "smaller --data.vocabulary",
-            name, ids - 1, model.vocab_size);
+  const std::vector<std::string> tasks =
+      options.tasks.empty() ? test_tasks_of(settings) : options.tasks;
+  for (const std::string& name : tasks) {
+    require_admits(settings, model, task_of(settings, name));
   }
-  const std::vector<TaskAccuracy> result =
-      accuracies(model, settings, options.tasks.empty() ? all_tasks() : options.tasks,
-                 options.split == "valid" ? Split::valid : Split::test, options.limit);
+  const std::vector<TaskAccuracy> result = accuracies(
+      model, settings, tasks, options.split == "valid" ? Split::valid : Split::test, options.limit);
   if (options.json) {
     print(accuracy_json(result).dump(2) + "\n");
     return;

@@ -48,11 +48,11 @@ PythiaConfig pythia_config(const ModelSettings& m) {
 
 /// `what` of the model ends there.
 void require_lengths(const Settings& settings, std::string_view what) {
-  const Integers& lengths = settings.data.lengths;
-  const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end());
+  const std::int64_t longest = longest_length(settings);
   require(longest <= settings.model.l_max, ExitCode::usage,
-          "data.lengths: {} tokens are more than model.l_max = {}, where {} of {} end{}", longest,
-          settings.model.l_max, what, settings.run.model, what.ends_with('s') ? "" : "s");
+          "task {}: {} tokens are more than model.l_max = {}, where {} of {} end{}",
+          own_task_name(settings), longest, settings.model.l_max, what, settings.run.model,
+          what.ends_with('s') ? "" : "s");
 }
 
 HyenaConfig hyena_config(const Settings& settings) {
@@ -128,7 +128,11 @@ TrainLoader loader_of(const Settings& settings) {
   // batch before for much longer. What the GPU makes stands in the way of its own step, if only for
   // an estimated 0.1 ms: that is for a host that does not keep up.
   const bool device_makes = settings.data.generate_on == MadeOn::device;
-  return {task_of(settings, settings.run.task),
+  MqarTask task = own_task(settings);
+  require(follows_layout(task) || !device_makes, ExitCode::usage,
+          "data.generate_on = device: examples of {} are made on the host; use auto or host",
+          task.name);
+  return {std::move(task),
           {.seed = static_cast<std::uint64_t>(settings.run.seed),
            .examples_per_cell = settings.data.examples_per_cell,
            .batch_size = settings.train.batch_size,

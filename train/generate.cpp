@@ -24,6 +24,10 @@ std::vector<Ids> prompts_of(const Model& model, const Settings& settings,
     const MqarTask task = task_of(settings, options.task);
     prompts.push_back(
         generate(task, Split::test, 0, 0, static_cast<std::uint64_t>(options.seed)).tokens);
+    const std::int64_t ids = task.model_vocabulary();
+    require(ids <= model.vocab_size, ExitCode::data,
+            "task {} uses token ids up to {}, the model knows {}: a smaller --data.vocabulary fits",
+            task.name, ids - 1, model.vocab_size);
   }
   for (const Ids& ids : prompts) {
     for (std::int32_t id : ids) {

@@ -17,7 +17,7 @@ constexpr std::int64_t kTracedSteps = 20;  // batches differ in their mix of len
 /// How many tokens a token can look back at, itself included: the mean over all tokens.
 double mean_context(const Settings& settings) {
   double tokens = 0, pairs = 0;
-  for (const Cell& cell : task_of(settings, settings.run.task).cells) {
+  for (const Cell& cell : own_task(settings).cells) {
     const double length = static_cast<double>(cell.length);
     tokens += length;
     pairs += length * (length + 1) / 2;
@@ -46,7 +46,7 @@ Plan make_plan(const Settings& settings) {
   for (std::int64_t step = 0; step < std::min(plan.steps, kTracedSteps); step++) {
     forward_backward(model, loader.at(step));
   }
-  evaluate_recall(model, task_of(settings, settings.run.task),
+  evaluate_recall(model, own_task(settings),
                   {.split = Split::valid,
                    .examples_per_cell = settings.data.valid_examples_per_cell,
                    .micro_tokens = settings.train.micro_tokens});

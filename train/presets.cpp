@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "data/task_grid.h"
 #include "train/toml.h"
 
 namespace farsight {
@@ -19,12 +20,6 @@ struct Preset {
 
 constexpr Preset kPresets[] = {
 #include "presets.inc"
-};
-
-constexpr NamedChoice kTasks[] = {
-    {"standard", "pairs at the start, queries after them; also called mqar"},
-    {"last", "pairs at the end of the first half, queries in the second half"},
-    {"shuffle", "pairs scattered over the first half, queries in the second half"},
 };
 
 constexpr NamedChoice kModels[] = {
@@ -146,11 +141,15 @@ Assignments variant_assignments(std::string_view model, const Settings& base) {
   if (model == "pythia-160m") {
     return {{&setting_named("model.n_layer"), base.model.n_layer * 3 / 2, where}};
   }
-  if (family_of(model) != "mamba") return {};
+  const std::string_view family = family_of(model);
+  const std::int64_t longest = longest_length(base);
+  if ((family == "hyena" || family == "rwkv") && longest > base.model.l_max) {
+    return {{&setting_named("model.l_max"), longest, where}};
+  }
+  if (family != "mamba") return {};
   const std::int64_t states = model == "mamba-2x" ? 2 : model == "mamba-4x" ? 4 : 1;
-  const Integers& lengths = base.data.lengths;
   const bool gated = model == "mamba-gs";
-  const std::int64_t kernel = gated ? *std::max_element(lengths.begin(), lengths.end()) / 4 : 0;
+  const std::int64_t kernel = gated ? longest_length(base) / 4 : 0;
   return {{&setting_named("model.d_state"), base.model.d_state * states, where},
           {&setting_named("model.gate_kernel"), kernel, where}};
 }
@@ -158,7 +157,14 @@ Assignments variant_assignments(std::string_view model, const Settings& base) {
 }  // namespace
 
 std::span<const NamedChoice> task_choices() {
-  return kTasks;
+  static const std::vector<NamedChoice> choices = [] {
+    std::vector<NamedChoice> list;
+    for (const NamedTask& task : named_tasks()) {
+      list.push_back({task.name, task.help});
+    }
+    return list;
+  }();
+  return choices;
 }
 std::span<const NamedChoice> model_choices() {
   return kModels;
@@ -199,6 +205,35 @@ Assignments recipe_assignments(std::string_view recipe, std::string_view model) 
       result.push_back(std::move(more));
   }
   return result;
+}
+
+Assignments task_assignments(std::string_view task, std::string_view preset) {
+  const NamedTask* named = find_task(task);
+  check(named != nullptr, "task_assignments: no task is called '{}'", task);
+  Settings settings;
+  settings.task = named->description;
+  Assignments result;
+  const std::string where = fmt::format("task {}", task);
+  for (const Setting& setting : all_settings()) {
+    if (setting.section() == "task") result.push_back({&setting, setting.get(settings), where});
+  }
+  const Preset* changes = find_preset(preset, "tasks");
+  if (changes != nullptr) {
+    const std::string source = fmt::format("presets/{}/tasks.toml", preset);
+    const Assignments more = read_toml_part(changes->text, source, task);
+    result.insert(result.end(), more.begin(), more.end());
+  }
+  return result;
+}
+
+std::int64_t longest_length(const Settings& settings) {
+  const auto ints = [](const Integers& list) { return std::vector<int>(list.begin(), list.end()); };
+  const TaskSizes sizes{.lengths = ints(settings.data.lengths), .pairs = ints(settings.data.pairs)};
+  int longest = 0;
+  for (const Cell& cell : grid_of(settings.run.task, settings.task, sizes).cells) {
+    longest = std::max(longest, cell.length);
+  }
+  return longest;
 }
 
 std::string_view family_of(std::string_view model) {

@@ -1,4 +1,4 @@
-// The names a run is described by, and what each of them sets: presets (sizes and protocol, files
+// The names a run is described by, and what each of them sets: tasks, presets (sizes and protocol, files
 // in presets/, built into the program), recipes (the paper's text, its released code, or ours) and
 // models. resolve.h puts them in order.
 //
@@ -42,6 +42,13 @@ Assignments preset_assignments(std::string_view preset);
 /// A recipe may say more of some models: the release trains Hyena and RWKV in bf16 alone.
 Assignments recipe_assignments(std::string_view recipe, std::string_view model);
 
+/// What a named task sets: all of [task], and what presets/PRESET/tasks.toml changes of it and of the
+/// sizes for this task.
+Assignments task_assignments(std::string_view task, std::string_view preset);
+
+/// Tokens of the longest example of the run's own task. Throws Error(data) where it has no cell.
+std::int64_t longest_length(const Settings& settings);
+
 /// The family of a model's name: "mamba" for "mamba-2x".
 std::string_view family_of(std::string_view model);
 
@@ -49,6 +56,7 @@ std::string_view family_of(std::string_view model);
 /// its family, its own, then
 ///   mamba-2x, mamba-4x   twice, four times the state: d_state
 ///   mamba-gs             global selection: gate_kernel = longest length / 4 (models.md section 2)
+///   hyena, rwkv          l_max, where the task's examples are longer
 ///   pythia-160m          half as many layers again: n_layer
 Assignments model_assignments(std::string_view model, std::string_view preset,
                               const Settings& base);

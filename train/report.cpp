@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "core/version.h"
-#include "train/presets.h"
 #include "train/quantities.h"
 #include "train/reference.h"
+#include "train/task.h"
 
 namespace farsight {
 
@@ -19,6 +19,21 @@ const TaskAccuracy* find(const std::vector<TaskAccuracy>& accuracy, std::string_
   return found == accuracy.end() ? nullptr : &*found;
 }
 
+/// The tasks that a run of these settings is tested on, and what else there are accuracies of.
+std::vector<std::string> columns_of(const Settings& settings,
+                                    const std::vector<TaskAccuracy>& accuracy) {
+  std::vector<std::string> tasks;
+  for (const std::string& task : test_tasks_of(settings)) {
+    const bool wanted = accuracy.empty() || find(accuracy, task) != nullptr;
+    if (wanted) tasks.push_back(task);
+  }
+  for (const TaskAccuracy& entry : accuracy) {
+    const bool known = std::find(tasks.begin(), tasks.end(), entry.task) != tasks.end();
+    if (!known) tasks.push_back(entry.task);
+  }
+  return tasks;
+}
+
 std::string cell_text(const std::optional<double>& percent) {
   return percent ? fmt::format("{:.2f}", *percent) : "-";
 }
@@ -28,13 +43,18 @@ std::string_view paper_name(std::string_view model) {
   if (model == "mamba-2x") return "paper, Mamba 2x";
   if (model == "mamba-4x") return "paper, Mamba 4x";
   if (model == "pythia") return "paper, Pythia 133M";
+  if (model == "hyena") return "paper, Hyena 153M";
+  if (model == "rwkv") return "paper, RWKV 153M";
   return "paper, Mamba GS";
 }
 
-std::string table_line(std::string_view title, const std::vector<std::string>& cells) {
+/// Columns as wide as the names of the tasks.
+std::string table_line(std::string_view title, const std::vector<std::string>& cells,
+                       const std::vector<std::string>& tasks) {
   std::string line = fmt::format("{:<22}", title);
-  for (const std::string& cell : cells)
-    line += fmt::format(" {:>9}", cell);
+  for (std::size_t i = 0; i < cells.size(); i++) {
+    line += fmt::format(" {:>{}}", cells[i], std::max<std::size_t>(9, tasks[i].size()));
+  }
   return line + '\n';
 }
 
@@ -55,11 +75,26 @@ std::string settings_section(const Settings& settings) {
   std::string text =
       "## Settings\n\nAll of them are in config.toml. What defines the protocol:\n\n";
   text += "| setting | value |\n|---|---|\n";
-  for (const char* name :
-       {"run.recipe", "run.seed", "run.dtype", "model.init", "data.lengths", "data.pairs",
-        "data.vocabulary", "data.filler", "data.examples_per_cell", "train.steps", "train.epochs",
-        "train.batch_size", "train.lr", "train.warmup", "train.weight_decay", "train.decay_scope",
-        "train.grad_clip", "train.clip_kind", "checkpoint.best_by"}) {
+  for (const char* name : {"run.recipe",
+                           "run.seed",
+                           "run.dtype",
+                           "model.init",
+                           "data.lengths",
+                           "data.pairs",
+                           "data.vocabulary",
+                           "data.filler",
+                           "data.separator_target",
+                           "data.examples_per_cell",
+                           "train.steps",
+                           "train.epochs",
+                           "train.batch_size",
+                           "train.lr",
+                           "train.warmup",
+                           "train.weight_decay",
+                           "train.decay_scope",
+                           "train.grad_clip",
+                           "train.clip_kind",
+                           "checkpoint.best_by"}) {
     text += fmt::format("| {} | `{}` |\n", name, toml_of(setting_named(name).get(settings)));
   }
   return text;
@@ -75,12 +110,20 @@ std::string cell_table(const std::vector<TaskAccuracy>& accuracy) {
     rule += "---|";
   }
   text += '\n' + rule + '\n';
-  if (accuracy.empty()) return text;
-  for (std::size_t i = 0; i < accuracy.front().cells.size(); i++) {
-    text += fmt::format("| {} |", accuracy.front().cells[i].first);
+  std::vector<std::string> cells;  // of all tasks, which need not have the same ones
+  for (const TaskAccuracy& entry : accuracy) {
+    for (const auto& [cell, percent] : entry.cells) {
+      const bool known = std::find(cells.begin(), cells.end(), cell) != cells.end();
+      if (!known) cells.push_back(cell);
+    }
+  }
+  for (const std::string& cell : cells) {
+    text += fmt::format("| {} |", cell);
     for (const TaskAccuracy& entry : accuracy) {
-      const bool has = i < entry.cells.size();
-      text += fmt::format(" {} |", has ? fmt::format("{:.2f}", entry.cells[i].second) : "-");
+      const auto found = std::find_if(entry.cells.begin(), entry.cells.end(),
+                                      [&](const auto& other) { return other.first == cell; });
+      const bool has = found != entry.cells.end();
+      text += fmt::format(" {} |", has ? fmt::format("{:.2f}", found->second) : "-");
     }
     text += '\n';
   }
@@ -104,7 +147,7 @@ Json accuracy_json(const std::vector<TaskAccuracy>& accuracy) {
 }
 
 Json result_json(const Settings& settings, const RunResult& result) {
-  Json json = Json::object({{"task", settings.run.task},
+  Json json = Json::object({{"task", own_task_name(settings)},
                             {"model", settings.run.model},
                             {"preset", settings.run.preset},
                             {"recipe", settings.run.recipe},
@@ -130,27 +173,29 @@ Json result_json(const Settings& settings, const RunResult& result) {
 std::string accuracy_table(const Settings& settings, const std::vector<TaskAccuracy>& accuracy) {
   std::vector<std::string> tasks, ours, papers;
   bool in_paper = false;
-  for (const NamedChoice& task : task_choices()) {
-    const TaskAccuracy* entry = find(accuracy, task.name);
-    const auto paper = paper_accuracy(settings.run.model, settings.run.task, task.name);
+  const std::string own = own_task_name(settings);
+  for (const std::string& task : columns_of(settings, accuracy)) {
+    const TaskAccuracy* entry = find(accuracy, task);
+    const auto paper = paper_accuracy(settings.run.model, own, task);
     in_paper = in_paper || paper.has_value();
-    tasks.emplace_back(task.name);
+    tasks.push_back(task);
     ours.push_back(cell_text(entry ? std::optional(entry->pair) : std::nullopt));
     papers.push_back(cell_text(paper));
   }
-  std::string text = table_line(fmt::format("trained on {}", settings.run.task), tasks);
-  text += table_line(fmt::format("this run ({})", settings.run.preset), ours);
+  std::string text = table_line(fmt::format("trained on {}", own), tasks, tasks);
+  text += table_line(fmt::format("this run ({})", settings.run.preset), ours, tasks);
   if (!in_paper) {
-    return text + fmt::format("The paper has no numbers for {} trained on {}.\n",
-                              settings.run.model, settings.run.task);
+    return text +
+           fmt::format("The paper has no numbers for {} trained on {}.\n", settings.run.model, own);
   }
-  return text + table_line(paper_name(settings.run.model), papers) + comparison_note(settings);
+  return text + table_line(paper_name(settings.run.model), papers, tasks) +
+         comparison_note(settings);
 }
 
 std::string report_text(const Settings& settings, const RunResult& result,
                         std::string_view folder) {
   std::string text = fmt::format("# {} trained on {}, preset {}\n\n", settings.run.model,
-                                 settings.run.task, settings.run.preset);
+                                 own_task_name(settings), settings.run.preset);
   text += fmt::format(
       "{} parameters, {} steps, {} tokens in {} ({} tokens/s) on {}. Recipe {}, seed {}.\n"
       "Loss of the last step {:.4g}; the checkpoint of step {} was tested.\n"

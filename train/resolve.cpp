@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "train/task.h"
+#include "train/toml.h"
 
 namespace farsight {
 
@@ -54,7 +55,8 @@ void restore(const Assignments& layer, const Resolved& base, Resolved& resolved)
 }  // namespace
 
 std::string_view name_of(Origin origin) {
-  constexpr std::string_view kNames[] = {"built-in", "preset", "recipe", "model", "file", "flag"};
+  constexpr std::string_view kNames[] = {"built-in", "preset", "recipe", "task",
+                                         "model",    "file",   "flag"};
   return kNames[static_cast<std::size_t>(origin)];
 }
 
@@ -62,8 +64,36 @@ Origin Resolved::origin_of(std::string_view name) const {
   return origins[index_of(setting_named(name))];
 }
 
-Resolved resolve(const Assignments& file, const Assignments& flags, std::string_view model) {
-  Settings named;  // only its preset, recipe and model are read
+Assignments with_task_file(const Assignments& assignments) {
+  const Assignment* task = find(assignments, "run.task");
+  if (task == nullptr || !is_task_file(std::get<std::string>(task->value))) return assignments;
+  const std::string path = std::get<std::string>(task->value);
+  const Assignments declared = read_toml_file(path);
+  const bool named = find(declared, "run.task") != nullptr;
+  Assignments result;
+  if (!named) result.push_back({task->setting, std::string("standard"), task->where});
+  for (const Assignment& assignment : declared) {
+    const std::string_view section = assignment.setting->section();
+    require(section == "task" || section == "data" || assignment.setting->name == "run.task",
+            ExitCode::usage,
+            "{}: a task's file has [task], [data] and the task it starts from, [run] task = NAME; "
+            "{} belongs into a settings file (--config)",
+            assignment.where, assignment.setting->name);
+    const bool again = section == "run" && is_task_file(std::get<std::string>(assignment.value));
+    require(!again, ExitCode::usage, "{}: a task's file starts from a named task, not from a file",
+            assignment.where);
+    result.push_back(assignment);
+  }
+  for (const Assignment& assignment : assignments) {
+    if (assignment.setting != task->setting) result.push_back(assignment);
+  }
+  return result;
+}
+
+Resolved resolve(const Assignments& given_file, const Assignments& given_flags,
+                 std::string_view model) {
+  const Assignments file = with_task_file(given_file), flags = with_task_file(given_flags);
+  Settings named;  // only its preset, recipe, task and model are read
   named.run.model = model;
   for (const Assignments* layer : {&file, &flags}) {
     for (const Assignment& assignment : *layer)
@@ -77,6 +107,8 @@ Resolved resolve(const Assignments& file, const Assignments& flags, std::string_
   base.settings.run.model = model;
   apply(preset, Origin::preset, base);
   apply(recipe, Origin::recipe, base);
+  const Assignments task = task_assignments(named.run.task, named.run.preset);
+  apply(task, Origin::task, base);
   const Assignments sizes = model_assignments(named.run.model, named.run.preset, base.settings);
   apply(sizes, Origin::model, base);
 
@@ -94,6 +126,13 @@ Resolved resolve(const Assignments& file, const Assignments& flags, std::string_
                                old_model.empty() ? named.run.model : old_model),
             base, resolved);
     restore(recipe, base, resolved);
+  }
+  const std::string old_task = replaced("run.task", file, flags);
+  if (!old_preset.empty() || !old_task.empty()) {
+    restore(task_assignments(old_task.empty() ? named.run.task : old_task,
+                             old_preset.empty() ? named.run.preset : old_preset),
+            base, resolved);
+    restore(task, base, resolved);
   }
   if (!old_preset.empty() || !old_model.empty()) {
     restore(model_assignments(old_model.empty() ? named.run.model : old_model,

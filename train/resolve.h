@@ -1,8 +1,11 @@
 // From the places where settings are written to the settings of a run, each knowing its origin.
 //
-// Later wins:  built-in < preset < recipe < model < settings file < command line
+// Later wins:  built-in < preset < recipe < task < model < settings file < command line
 //
-// The preset, recipe and model are themselves settings: the command line's name wins over the
+// A task that is a file (--task FILE.toml) stands for what the file says: the named task that it
+// starts from ([run] task, else standard), and its tables [task] and [data].
+//
+// The preset, recipe, task and model are themselves settings: the command line's name wins over the
 // file's. Where a file names one and the command line another, the file's values of what the two
 // set are dropped, for they belonged to the old name: `--config runs/a/config.toml --model
 // mamba-2x` has twice the states, although the file says how many run a had.
@@ -19,7 +22,7 @@
 
 namespace farsight {
 
-enum class Origin : std::uint8_t { built_in, preset, recipe, model, file, flag };
+enum class Origin : std::uint8_t { built_in, preset, recipe, task, model, file, flag };
 std::string_view name_of(Origin origin);
 
 struct Resolved {
@@ -28,6 +31,10 @@ struct Resolved {
 
   Origin origin_of(std::string_view name) const;
 };
+
+/// The assignments with a task's file, if run.task is one, in the place of its name. Throws
+/// Error(usage) where the file sets what is not the task's.
+Assignments with_task_file(const Assignments& assignments);
 
 /// `model` is trained where neither names one. Throws Error(usage or data) if the settings do not
 /// fit together (check_consistency).

@@ -73,7 +73,7 @@ void clear(const fs::path& folder) {
 fs::path default_folder(const Settings& settings) {
   const RunSettings& run = settings.run;
   return fs::path("runs") /
-         fmt::format("{}-{}-{}-seed{}", run.task, run.model, run.preset, run.seed);
+         fmt::format("{}-{}-{}-seed{}", own_task_name(settings), run.model, run.preset, run.seed);
 }
 
 RunRecord::Content RunRecord::content_of(const fs::path& folder, const Settings& settings) {

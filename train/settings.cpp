@@ -133,7 +133,8 @@ std::optional<Value> accepted(const Setting& setting, Value value) {
   } else if (setting.kind == Kind::choice) {
     auto& name = std::get<std::string>(value);
     if (setting.name == "run.task" && name == "mqar") name = "standard";  // the paper's name
-    good = std::find(setting.names.begin(), setting.names.end(), name) != setting.names.end();
+    good = (setting.name == "run.task" && is_task_file(name)) ||
+           std::find(setting.names.begin(), setting.names.end(), name) != setting.names.end();
   }
   return good ? std::optional(value) : std::nullopt;
 }
@@ -185,8 +186,12 @@ std::string allowed_values(const Setting& setting) {
       return "true|false";
     case Kind::text:
       return "text";
-    case Kind::choice:
-      return fmt::format("{}", fmt::join(setting.names, "|"));
+    case Kind::choice: {
+      constexpr std::size_t kMostNames = 15;  // of tasks there are more
+      if (setting.names.size() <= kMostNames)
+        return fmt::format("{}", fmt::join(setting.names, "|"));
+      return fmt::format("{}|... (--list tasks)", fmt::join(setting.names.first(6), "|"));
+    }
     case Kind::integer:
     case Kind::real:
     case Kind::integers:

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "core/dtype.h"
+#include "data/task_description.h"
 #include "models/gate_kind.h"
 #include "models/parameters.h"
 
@@ -72,7 +73,7 @@ struct ModelSettings {
   Storage storage = Storage::f32;
 };
 
-/// The recall task. A cell is one pair (length, pairs); it exists when pairs <= length / 4.
+/// Sizes of the recall task and what all tasks share. A cell is one pair (length, pairs).
 struct DataSettings {
   Integers lengths = {64, 128, 256, 512};
   Integers pairs = {1, 2, 4, 8, 16, 32, 64, 128};
@@ -81,6 +82,7 @@ struct DataSettings {
   std::int64_t valid_examples_per_cell = 100;
   std::int64_t test_examples_per_cell = 100;
   FillWith filler = FillWith::random;
+  bool separator_target = true;
   MadeOn generate_on = MadeOn::automatic;
 };
 
@@ -129,6 +131,7 @@ struct LogSettings {
 
 struct Settings {
   RunSettings run;
+  TaskDescription task;  ///< data/task_description.h
   ModelSettings model;
   DataSettings data;
   TrainSettings train;
@@ -190,6 +193,11 @@ std::string toml_of(const Value& value);
 /// What may be written for this setting: "0 to 1", "standard|last|shuffle".
 std::string allowed_values(const Setting& setting);
 
+/// Whether run.task names a file that declares a task: it ends with ".toml".
+inline bool is_task_file(std::string_view task) {
+  return task.ends_with(".toml");
+}
+
 /// Names of the settings that differ and that change the numbers a run computes.
 std::vector<std::string_view> different_settings(const Settings& a, const Settings& b);
 
@@ -217,6 +225,22 @@ FARSIGHT_NAMES(Packing, "auto", "on", "off")
 FARSIGHT_NAMES(GraphUse, "auto", "on", "off")
 FARSIGHT_NAMES(BestBy, "pair-accuracy", "loss", "last")
 #undef FARSIGHT_NAMES
+template <>
+struct NamesOf<TaskKind> {
+  static constexpr auto list = kTaskKindNames;
+};
+template <>
+struct NamesOf<Placement> {
+  static constexpr auto list = kPlacementNames;
+};
+template <>
+struct NamesOf<Noise> {
+  static constexpr auto list = kNoiseNames;
+};
+template <>
+struct NamesOf<IdSampling> {
+  static constexpr auto list = kIdSamplingNames;
+};
 template <>
 struct NamesOf<GateKind> {
   static constexpr auto list = kGateKindNames;

@@ -15,7 +15,7 @@ constexpr double kMany = 1e15;  // integers below it are exact as doubles
 template <class T>
 constexpr Kind kind_of() {
   if constexpr (std::is_same_v<T, bool>) return Kind::boolean;
-  if constexpr (std::is_same_v<T, std::int64_t>) return Kind::integer;
+  if constexpr (std::is_same_v<T, std::int64_t> || std::is_same_v<T, int>) return Kind::integer;
   if constexpr (std::is_same_v<T, double>) return Kind::real;
   if constexpr (std::is_same_v<T, std::string>) return Kind::text;
   if constexpr (std::is_same_v<T, Integers>) return Kind::integers;
@@ -36,6 +36,11 @@ Setting row(std::string_view name, std::string_view alias, std::string_view help
       const auto& list = NamesOf<Field>::list;
       const auto at = std::find(list.begin(), list.end(), std::get<std::string>(value));
       s.*section.*field = static_cast<Field>(at - list.begin());
+    };
+  } else if constexpr (std::is_same_v<Field, int>) {
+    setting.get = [](const Settings& s) -> Value { return std::int64_t{s.*section.*field}; };
+    setting.set = [](Settings& s, const Value& value) {
+      s.*section.*field = static_cast<int>(std::get<std::int64_t>(value));
     };
   } else {
     setting.get = [](const Settings& s) -> Value { return s.*section.*field; };
@@ -70,6 +75,8 @@ Setting around(Setting setting) {
 template <auto field>
 constexpr auto run = row<&Settings::run, field>;
 template <auto field>
+constexpr auto task = row<&Settings::task, field>;
+template <auto field>
 constexpr auto model = row<&Settings::model, field>;
 template <auto field>
 constexpr auto data = row<&Settings::data, field>;
@@ -85,6 +92,7 @@ template <auto field>
 constexpr auto log = row<&Settings::log, field>;
 
 using R = RunSettings;
+using K = TaskDescription;
 using M = ModelSettings;
 using D = DataSettings;
 using T = TrainSettings;
@@ -93,7 +101,9 @@ using C = CheckpointSettings;
 std::vector<Setting> make_table() {
   static std::vector<std::string_view> tasks, models, presets, recipes;
   return {
-      one_of(task_choices(), tasks, run<&R::task>("run.task", "task", "recall task to train on")),
+      one_of(task_choices(), tasks,
+             run<&R::task>("run.task", "task",
+                           "recall task to train on, or a file that declares one: FILE.toml")),
       one_of(model_choices(), models, run<&R::model>("run.model", "model", "model to train")),
       one_of(preset_choices(), presets,
              run<&R::preset>("run.preset", "preset", "sizes and protocol, from presets/NAME.toml")),
@@ -109,6 +119,30 @@ std::vector<Setting> make_table() {
           run<&R::threads>("run.threads", "threads", "CPU threads, 0 = all cores; same results"))),
       around(run<&R::out>("run.out", "out",
                           "folder of the run, empty = runs/TASK-MODEL-PRESET-seedSEED")),
+
+      task<&K::name>("task.name", "",
+                     "of a variant, for folders and results; empty = that of run.task"),
+      task<&K::kind>("task.kind", "",
+                     "recall (key-value pairs, later asked for by key), or one of the tasks that "
+                     "have no further choice but lengths"),
+      task<&K::placement>("task.placement", "",
+                          "where pairs lie: at the start, at the end of the first half, or "
+                          "scattered over it"),
+      within(1, 65536, task<&K::key_length>("task.key_length", "", "tokens of a key")),
+      within(1, 65536, task<&K::value_length>("task.value_length", "", "tokens of a value")),
+      task<&K::separators>("task.separators", "",
+                           "pairs and queries are blocks: 10 key 11 value 10, and 12 for each "
+                           "token asked for"),
+      task<&K::noise>("task.noise", "",
+                      "what else is in the context: keys that end alike, as many pairs that "
+                      "nobody asks for, or the same keys in four sections"),
+      task<&K::sampling>("task.sampling", "", "whether ids may come twice in an example"),
+      within(0, 1,
+             task<&K::query_power>("task.query_power", "",
+                                   "a of p(i) ~ i^(a-1) over the places of queries; 1 = uniform")),
+      task<&K::cells>("task.cells", "",
+                      "exactly these cells, \"64x4 128x8\" (length x pairs); empty = those of "
+                      "data.lengths and data.pairs that fit"),
 
       within(8, 1 << 20, model<&M::vocab_size>("model.vocab_size", "", "token ids V")),
       within(1, 65536, model<&M::d_model>("model.d_model", "", "width d of the residual stream")),
@@ -157,7 +191,7 @@ std::vector<Setting> make_table() {
       within(1, 1 << 18,
              data<&D::pairs>("data.pairs", "pairs",
                              "key-value pairs per example; the cell (L, pairs) exists "
-                             "when pairs <= L / 4")),
+                             "when the pairs fit L / 2")),
       within(8, 1 << 20,
              data<&D::vocabulary>("data.vocabulary", "",
                                   "ids the task draws from: keys from the lower half, "
@@ -172,6 +206,9 @@ std::vector<Setting> make_table() {
              data<&D::test_examples_per_cell>("data.test_examples_per_cell", "",
                                               "test examples of a cell")),
       data<&D::filler>("data.filler", "", "what fills unused positions: random ids, or the id 0"),
+      data<&D::separator_target>("data.separator_target", "",
+                                 "training also asks for the separator that ends a value, where "
+                                 "there are separators"),
       around(data<&D::generate_on>("data.generate_on", "",
                                    "who makes the training examples: the host while a GPU trains "
                                    "(auto), or the device that trains; same examples")),
@@ -285,8 +322,9 @@ const Setting& setting_named(std::string_view name) {
 
 std::string_view section_help(std::string_view section) {
   if (section == "run") return "what runs, where, and where the results go";
+  if (section == "task") return "what the recall task is; run.task sets all of it";
   if (section == "model") return "sizes of the model";
-  if (section == "data") return "the recall task";
+  if (section == "data") return "sizes of the recall task";
   if (section == "train") return "optimiser, schedule, batches";
   if (section == "eval") return "validation while training";
   if (section == "stop") return "when training ends before its last step";

@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "core/check.h"
-#include "train/presets.h"
+#include "train/nearest.h"
+#include "train/resolve.h"
 
 namespace farsight {
 
@@ -38,23 +39,91 @@ void check_gate(const ModelSettings& model, std::string_view family) {
           "use --model mamba-gs, or set model.gate_kernel too");
 }
 
+TaskSizes sizes_of(const DataSettings& data) {
+  return {.vocabulary = static_cast<int>(data.vocabulary),
+          .lengths = as_ints(data.lengths),
+          .pairs = as_ints(data.pairs),
+          .zero_filler = data.filler == FillWith::zero,
+          .separator_target = data.separator_target};
+}
+
+/// The settings with another task's description: `task` must be named.
+Settings described(Settings settings, std::string_view task) {
+  settings.run.task = task;
+  for (const Assignment& assignment : task_assignments(task, settings.run.preset)) {
+    const bool describes = assignment.setting->section() == "task";
+    if (describes) assignment.setting->set(settings, assignment.value);
+  }
+  return settings;
+}
+
+/// The settings with the task, and its sizes, that a file declares.
+Settings declared(const Settings& settings, std::string_view file) {
+  const Assignments assignments =
+      with_task_file({{&setting_named("run.task"), std::string(file), "--task"}});
+  const auto base = std::find_if(assignments.begin(), assignments.end(),
+                                 [](const Assignment& a) { return a.setting->name == "run.task"; });
+  Settings result = described(settings, std::get<std::string>(base->value));
+  for (const Assignment& assignment : assignments) {
+    assignment.setting->set(result, assignment.value);
+  }
+  return result;
+}
+
+/// It names folders and columns.
+void check_name(const TaskDescription& task) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+  };
+  require(
+      task.name.size() <= 60 && std::all_of(task.name.begin(), task.name.end(), allowed),
+      ExitCode::usage,
+      "task.name must be at most 60 letters, digits, '-' and '_', because folders are called by "
+      "it, got '{}'",
+      task.name.substr(0, 80));
+  require(
+      find_task(task.name) == nullptr, ExitCode::usage,
+      "task.name: '{}' is a named task; --task {} trains on it, a variant needs a name of its own",
+      task.name, task.name);
+}
+
 }  // namespace
 
+std::string own_task_name(const Settings& settings) {
+  if (!settings.task.name.empty()) return settings.task.name;
+  const bool changed = settings.task != described(settings, settings.run.task).task;
+  return settings.run.task + (changed ? "-variant" : "");
+}
+
+MqarTask own_task(const Settings& settings) {
+  return make_task(own_task_name(settings), settings.task, sizes_of(settings.data));
+}
+
 MqarTask task_of(const Settings& settings, std::string_view task) {
-  const DataSettings& data = settings.data;
-  const auto placement = std::find_if(kPlacements.begin(), kPlacements.end(),
-                                      [&](Placement p) { return placement_name(p) == task; });
-  check(placement != kPlacements.end(), "task_of: no position task is called '{}'", task);
-  MqarTask result = make_position_task(*placement, static_cast<int>(data.vocabulary),
-                                       position_grid(as_ints(data.lengths), as_ints(data.pairs)));
-  if (data.filler == FillWith::zero) result.filler = {kEmpty, kEmpty};
-  return result;
+  const std::string own = own_task_name(settings);
+  if (task == own) return own_task(settings);
+  if (is_task_file(task)) return own_task(declared(settings, task));
+  std::vector<std::string_view> names = {own};
+  for (const NamedTask& named : named_tasks())
+    names.push_back(named.name);
+  require(find_task(task) != nullptr, ExitCode::usage, "there is no task '{}'{}", task,
+          did_you_mean(task, names));
+  return make_task(task, described(settings, task).task, sizes_of(settings.data));
+}
+
+std::vector<std::string> test_tasks_of(const Settings& settings) {
+  const std::string own = own_task_name(settings);
+  std::vector<std::string> tasks = test_tasks(settings.run.task);
+  if (own != settings.run.task) tasks.insert(tasks.begin(), own);
+  return tasks;
 }
 
 void check_consistency(const Settings& settings) {
   require(settings.train.steps > 0 || settings.train.epochs > 0, ExitCode::usage,
           "train.steps and train.epochs are both 0: one of them must say how long to train");
-  const int ids = task_of(settings, settings.run.task).model_vocabulary();
+  check_name(settings.task);
+  const int ids = own_task(settings).model_vocabulary();
   require(settings.model.vocab_size >= ids, ExitCode::data,
           "model.vocab_size must be at least {}, because a task with data.vocabulary = {} uses ids "
           "0 to {}; got {}",

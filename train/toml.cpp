@@ -76,10 +76,7 @@ toml::table parse(std::string_view text, std::string_view source) {
   }
 }
 
-}  // namespace
-
-Assignments read_toml(std::string_view text, std::string_view source) {
-  const toml::table root = parse(text, source);
+Assignments assignments_in(const toml::table& root, std::string_view source) {
   const std::vector<std::string_view> sections = section_names();
   Assignments result;
   for (const auto& [key, node] : root) {
@@ -95,6 +92,21 @@ Assignments read_toml(std::string_view text, std::string_view source) {
   std::stable_sort(result.begin(), result.end(),
                    [](const Assignment& a, const Assignment& b) { return a.setting < b.setting; });
   return result;
+}
+
+}  // namespace
+
+Assignments read_toml(std::string_view text, std::string_view source) {
+  return assignments_in(parse(text, source), source);
+}
+
+Assignments read_toml_part(std::string_view text, std::string_view source, std::string_view part) {
+  const toml::table root = parse(text, source);
+  const toml::node* found = root.get(part);
+  if (found == nullptr) return {};
+  require(found->is_table(), ExitCode::usage, "{}: '{}' must be a table",
+          place(source, found->source()), part);
+  return assignments_in(*found->as_table(), source);
 }
 
 Assignments read_toml_file(const std::filesystem::path& path) {

@@ -15,6 +15,10 @@ namespace farsight {
 /// Throws Error(corrupt) for text that is not TOML, Error(usage) for what is not a setting.
 Assignments read_toml(std::string_view text, std::string_view source);
 
+/// The same of the table called `part`, whose own tables are the sections: [part.data] lengths = ...
+/// None if there is no such table.
+Assignments read_toml_part(std::string_view text, std::string_view source, std::string_view part);
+
 /// The same from a file. Throws Error(storage) if it cannot be read, Error(corrupt) if it is larger
 /// than any settings file (1 MiB).
 Assignments read_toml_file(const std::filesystem::path& path);

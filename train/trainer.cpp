@@ -35,7 +35,7 @@ class Loop {
         total_(total_steps(context.settings, loader_)),
         optimizer_(*context.model.parameters, context.settings.train),
         step_(context.model, optimizer_, context.settings.train.graphs),
-        task_(task_of(context.settings, context.settings.run.task)) {}
+        task_(own_task(context.settings)) {}
 
   TrainState run(const std::filesystem::path& resume) {
     if (!resume.empty()) {
