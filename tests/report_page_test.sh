@@ -42,17 +42,18 @@ if [[ ! -f "$page" ]]; then
   exit 1
 fi
 
-# The page forbids scripts; a copy of it says in its title how wide everything is.
-measured=$folder/measured.html
-sed '/http-equiv="Content-Security-Policy"/d' "$page" >"$measured"
-cat >>"$measured" <<'SCRIPT'
+# The page forbids scripts; a copy of it tells the page round it, whose frame has the width asked for
+# (no window is narrower than 500 pixels), how wide everything is.
+sed '/http-equiv="Content-Security-Policy"/d' "$page" >"$folder/measured.html"
+cat >>"$folder/measured.html" <<'SCRIPT'
 <script>
 const wide = [...document.querySelectorAll("body *")].filter((element) =>
   !element.closest(".scroll, pre, svg") && element.getBoundingClientRect().right > innerWidth + 1);
-document.title = `window ${innerWidth} page ${document.documentElement.scrollWidth} wide ` +
-  `${wide.length} ${wide.slice(0, 3).map((element) => element.tagName + "." + element.className)}`;
+parent.postMessage(`window ${innerWidth} page ${document.documentElement.scrollWidth} wide ` +
+  `${wide.length} ${wide.slice(0, 3).map((element) => element.tagName + "." + element.className)}`, "*");
 </script>
 SCRIPT
+frame=$folder/frame.html
 
 for width in 400 1400; do
   picture=$folder/page-$width.png
@@ -64,7 +65,12 @@ for width in 400 1400; do
   else
     ok
   fi
-  title=$(open_page "$width" --dump-dom "file://$PWD/$measured" | grep -oE '<title>window [^<]*' | head -n 1)
+  cat >"$frame" <<HTML
+<!DOCTYPE html><title>nothing</title>
+<script>onmessage = (event) => { document.title = event.data; };</script>
+<iframe src="measured.html" style="width: ${width}px; height: 6000px; border: 0"></iframe>
+HTML
+  title=$(open_page 1600 --dump-dom "file://$PWD/$frame" | grep -oE '<title>window [^<]*' | head -n 1)
   if [[ "$title" =~ window\ ([0-9]+)\ page\ ([0-9]+)\ wide\ ([0-9]+) ]]; then
     if ((BASH_REMATCH[1] == width)); then ok; else bad "the window is ${BASH_REMATCH[1]}, not $width"; fi
     if ((BASH_REMATCH[2] <= width && BASH_REMATCH[3] == 0)); then
