@@ -2,7 +2,7 @@
 # `make help` lists them.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev build train eval test test-gpu sanitize-gpu bench doctor format lint size asan tsan install clean
+.PHONY: help setup setup-dev build train eval report test test-gpu sanitize-gpu bench doctor format lint size asan tsan install clean
 
 # Every family has a program, and every program trains every model: mamba's says what there is.
 family := $(firstword $(subst -, ,$(MODEL)))
@@ -34,6 +34,11 @@ eval: ## evaluates a trained run, on one task or on all       | make eval RUN=ru
 	@$(if $(RUN),,echo 'eval: which run? For example: make eval RUN=runs/mine' >&2; exit 2)
 	@$(BUILD) --quiet release mamba
 	@build/bin/mamba eval --run '$(RUN)' $(if $(TASK),--task '$(TASK)') $(if $(DEVICE),--device '$(DEVICE)') $(ARGS)
+
+report: ## makes the page of a run again, finished or not   | make report RUN=runs/mine
+	@$(if $(RUN),,echo 'report: which run? For example: make report RUN=runs/mine' >&2; exit 2)
+	@$(BUILD) --quiet release farsight_program
+	@build/bin/farsight report --run '$(RUN)' $(ARGS)
 
 test: ## runs every test; the last line counts them           | make test
 	@$(BUILD) release

@@ -191,6 +191,14 @@ check_limits() {
   fi
 }
 
+check_gnuplot() {
+  if command -v gnuplot >/dev/null; then
+    say ok figures "$(first_line gnuplot --version)"
+  else
+    say warn figures "gnuplot is missing: reports get data and scripts, but no pictures (make setup)"
+  fi
+}
+
 check_clock() {
   local now newest
   now=$(date +%s)
@@ -231,6 +239,7 @@ check_cpu
 check_memory
 check_disk
 check_limits
+check_gnuplot
 check_clock
 check_locale
 if [[ -x "$build/bin/farsight" ]] && ((failures == 0)); then

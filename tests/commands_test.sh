@@ -25,7 +25,7 @@ equals() { # NAME GOT EXPECTED
 plan() { env -u MAKEFLAGS -u MAKELEVEL make --dry-run "$@" 2>&1 | tr -s ' \\\n\t' ' '; }
 
 text=$(env -u MAKEFLAGS make)
-for target in setup build train eval test bench doctor format lint size asan clean help; do
+for target in setup build train eval report test bench doctor format lint size asan clean help; do
   contains "make lists $target" $'\n'"$text" $'\n'"$target "
   contains "make shows an example of $target" "$text" "make $target"
 done
@@ -49,6 +49,11 @@ lacks "eval of all tasks names none" "$(plan eval RUN=runs/mine)" "--task"
 text=$(env -u MAKEFLAGS make eval 2>&1)
 equals "eval without a run fails" "$?" 2
 contains "eval without a run says so" "$text" "RUN="
+
+contains "report names the run" "$(plan report RUN=runs/mine)" "build/bin/farsight report --run 'runs/mine'"
+text=$(env -u MAKEFLAGS make report 2>&1)
+equals "report without a run fails" "$?" 2
+contains "report without a run says so" "$text" "RUN="
 
 text=$(env PATH=/usr/bin:/bin bash cmake/doctor.sh)
 contains "doctor names the compiler" "$text" "compiler"

@@ -175,12 +175,13 @@ TEST_CASE("program: a run leaves its results, tested on all three tasks") {
     CHECK(accuracy.at("cells").contains("24x2"));
   }
   const std::string printed = read_plainly(run.parent_path() / "printed");
-  for (const char* part : {"standard", "last", "shuffle", "99.72", "15.44", "22.37", "report.md",
+  for (const char* part : {"standard", "last", "shuffle", "99.72", "15.44", "22.37", "report.html",
                            "a/step-", "make eval"}) {
     CHECK_MESSAGE(mentions(printed, part), part);
   }
   CHECK(mentions(read_plainly(run.parent_path() / "shown"), "step 24: validation"));
-  for (const char* file : {"config.toml", "metrics.jsonl", "report.md", "latest", "best"}) {
+  for (const char* file : {"config.toml", "metrics.jsonl", "report.html", "report.md",
+                           "report.json", "figures/loss.csv", "latest", "best"}) {
     CHECK(fs::exists(run / file));
   }
 }

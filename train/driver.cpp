@@ -142,7 +142,7 @@ void run_train(const Command& command) {
   const std::string folder = record.folder().string();
   print("\n" + accuracy_table(settings, result.accuracy));
   print(
-      fmt::format("\n{} steps, {} tokens in {} ({} tokens/s)\nreport:     {}/report.md\n"
+      fmt::format("\n{} steps, {} tokens in {} ({} tokens/s)\nreport:     {}/report.html\n"
                   "checkpoint: {}/{}\nnext:       make eval RUN={}\n",
                   grouped(result.steps), human_count(static_cast<double>(result.tokens)),
                   human_duration(result.seconds), human_count(result.tokens_per_second), folder,

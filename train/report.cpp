@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "core/version.h"
-#include "train/quantities.h"
 #include "train/reference.h"
 #include "train/task.h"
 
@@ -68,36 +67,6 @@ std::string comparison_note(const Settings& settings) {
       "3)\nis of a model of 130M parameters on lengths to 512; this run has preset {}: compare the "
       "order,\nnot the numbers.\n",
       settings.run.preset);
-}
-
-/// Only what differs from the preset needs to be read; the rest is in config.toml.
-std::string settings_section(const Settings& settings) {
-  std::string text =
-      "## Settings\n\nAll of them are in config.toml. What defines the protocol:\n\n";
-  text += "| setting | value |\n|---|---|\n";
-  for (const char* name : {"run.recipe",
-                           "run.seed",
-                           "run.dtype",
-                           "model.init",
-                           "data.lengths",
-                           "data.pairs",
-                           "data.vocabulary",
-                           "data.filler",
-                           "data.separator_target",
-                           "data.examples_per_cell",
-                           "train.steps",
-                           "train.epochs",
-                           "train.batch_size",
-                           "train.lr",
-                           "train.warmup",
-                           "train.weight_decay",
-                           "train.decay_scope",
-                           "train.grad_clip",
-                           "train.clip_kind",
-                           "checkpoint.best_by"}) {
-    text += fmt::format("| {} | `{}` |\n", name, toml_of(setting_named(name).get(settings)));
-  }
-  return text;
 }
 
 }  // namespace
@@ -190,28 +159,6 @@ std::string accuracy_table(const Settings& settings, const std::vector<TaskAccur
   }
   return text + table_line(paper_name(settings.run.model), papers, tasks) +
          comparison_note(settings);
-}
-
-std::string report_text(const Settings& settings, const RunResult& result,
-                        std::string_view folder) {
-  std::string text = fmt::format("# {} trained on {}, preset {}\n\n", settings.run.model,
-                                 own_task_name(settings), settings.run.preset);
-  text += fmt::format(
-      "{} parameters, {} steps, {} tokens in {} ({} tokens/s) on {}. Recipe {}, seed {}.\n"
-      "Loss of the last step {:.4g}; the checkpoint of step {} was tested.\n"
-      "farsight {}\n\n",
-      grouped(result.parameters), grouped(result.steps), grouped(result.tokens),
-      human_duration(result.seconds), human_count(result.tokens_per_second), result.device,
-      settings.run.recipe, settings.run.seed, result.loss, result.tested_step, version_line());
-  text += "## Accuracy\n\n```\n" + accuracy_table(settings, result.accuracy) + "```\n\n";
-  text += "| task | pair | token | case | micro pair |\n|---|---|---|---|---|\n";
-  for (const TaskAccuracy& entry : result.accuracy) {
-    text += fmt::format("| {} | {:.2f} | {:.2f} | {:.2f} | {:.2f} |\n", entry.task, entry.pair,
-                        entry.token, entry.case_, entry.micro_pair);
-  }
-  text += "\n## Cells\n\nPair accuracy in percent by cell, length x pairs.\n\n" +
-          cell_table(result.accuracy) + '\n' + settings_section(settings);
-  return text + fmt::format("\nAgain: `mamba train --config {}/config.toml`\n", folder);
 }
 
 }  // namespace farsight

@@ -1,5 +1,5 @@
-// What came out of a run, for people (report.md, the last lines on the screen) and for programs
-// (result.json).
+// What came out of a run, for people (the last lines on the screen; run_report.h makes its page) and
+// for programs (result.json).
 #pragma once
 
 #include <cstdint>
@@ -55,8 +55,5 @@ std::string cell_table(const std::vector<TaskAccuracy>& accuracy);
 ///   this run (pocket)          99.80    31.20    40.02
 ///   paper, Mamba 130M          99.72    15.44    22.37
 std::string accuracy_table(const Settings& settings, const std::vector<TaskAccuracy>& accuracy);
-
-/// report.md: what was trained with which settings, what came out, and the command to do it again.
-std::string report_text(const Settings& settings, const RunResult& result, std::string_view folder);
 
 }  // namespace farsight

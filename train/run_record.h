@@ -4,7 +4,7 @@
 //     config.toml     every resolved setting; `--config` on it runs the same again
 //     metrics.jsonl   a line for every log.interval steps
 //     result.json     when the run is finished: what came out, for programs
-//     report.md       the same for people
+//     report.html     the same for people, with learning curves (figures/); and report.md, .json
 //     ...             and the checkpoints, written elsewhere
 //
 // Nothing that a run left behind is lost unless --overwrite is given:
@@ -68,7 +68,7 @@ class RunRecord {
 
   void append(const StepMetrics& metrics);
 
-  /// Writes report.md and, last, result.json: a run that has it is finished.
+  /// Writes the report (run_report.h) and, last, result.json: a run that has it is finished.
   void finish(const RunResult& result);
 
  private:

@@ -13,6 +13,7 @@
 #include "train/quantities.h"
 #include "train/reference.h"
 #include "train/resolve.h"
+#include "train/task.h"
 #include "train/toml.h"
 
 namespace farsight {
@@ -86,7 +87,7 @@ Table accuracy_of(const RunFiles& run, const Json& accuracy) {
   }
   for (const Json::Member& task : accuracy.members()) {
     const std::optional<double> paper =
-        paper_accuracy(run.settings.run.model, run.settings.run.task, task.key);
+        paper_accuracy(run.settings.run.model, own_task_name(run.settings), task.key);
     std::vector<TableCell> row = {
         {task.key}, {percent(number(task.value, "pair"))}, {percent(paper)}};
     for (const Kind& kind : kinds) {
@@ -241,8 +242,8 @@ RunFiles read_run(const fs::path& folder) {
 
 Report run_report(const RunFiles& run, const Gnuplot& gnuplot) {
   const RunSettings& settings = run.settings.run;
-  Report report{.title = fmt::format("{} trained on {}, preset {}", settings.model, settings.task,
-                                     settings.preset),
+  Report report{.title = fmt::format("{} trained on {}, preset {}", settings.model,
+                                     own_task_name(run.settings), settings.preset),
                 .summary = summary_of(run)};
   report.sections.push_back(accuracy_section(run));
   report.sections.push_back(learning_curves(run, gnuplot));
