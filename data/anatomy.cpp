@@ -33,22 +33,22 @@ std::vector<std::optional<Binding>> places_asked(const Reading& reading,
 }
 
 /// The pair or the query that begins at `begin`.
-void mark_slot(const MqarLayout& layout, int begin, bool is_query, std::vector<Role>& roles) {
-  const auto at = [&](int offset) -> Role& {
+void mark_slot(const MqarLayout& layout, int begin, bool is_query, std::vector<TokenRole>& roles) {
+  const auto at = [&](int offset) -> TokenRole& {
     return roles[static_cast<std::size_t>(begin + offset)];
   };
   for (int i = 0; i < layout.key_length; i++) {
-    at(layout.key_offset() + i) = is_query ? Role::query : Role::key;
+    at(layout.key_offset() + i) = is_query ? TokenRole::query : TokenRole::key;
   }
   // A query without separators ends with its key: what follows is filler.
   const bool has_value = !is_query || layout.separators;
   for (int i = 0; i < layout.value_length && has_value; i++) {
-    at(layout.value_offset() + i) = is_query ? Role::placeholder : Role::value;
+    at(layout.value_offset() + i) = is_query ? TokenRole::placeholder : TokenRole::value;
   }
   if (layout.separators) {
-    at(0) = Role::separator;
-    at(layout.value_offset() - 1) = Role::separator;
-    at(layout.slot() - 1) = Role::separator;
+    at(0) = TokenRole::separator;
+    at(layout.value_offset() - 1) = TokenRole::separator;
+    at(layout.slot() - 1) = TokenRole::separator;
   }
 }
 
@@ -71,29 +71,29 @@ void mark_layout(const MqarLayout& layout, std::span<const std::int32_t> tokens,
 void mark_other(const MqarTask& task, std::span<const std::int32_t> tokens, Anatomy& anatomy) {
   const bool keyed = task.description.kind == TaskKind::key_retrieval;
   const int k = keyed ? task.description.key_length : 1;
-  const auto mark = [&](int begin, int count, Role role) {
+  const auto mark = [&](int begin, int count, TokenRole role) {
     std::fill_n(anatomy.roles.begin() + begin, count, role);
   };
   for (std::size_t i = 0; i < tokens.size(); i++) {
     const std::int32_t id = tokens[i];
-    if (id == kPlaceholderId) anatomy.roles[i] = Role::placeholder;
+    if (id == kPlaceholderId) anatomy.roles[i] = TokenRole::placeholder;
     if (id == kSeparatorId || id == kValueSeparatorId || id == kMarkId) {
-      anatomy.roles[i] = Role::separator;
+      anatomy.roles[i] = TokenRole::separator;
     }
   }
   for (std::size_t i = 0; i < anatomy.asked.size(); i++) {
     const Query& query = anatomy.reading.queries[i];
     const auto& asked = anatomy.asked[i];
-    if (keyed) mark(query.key, k, Role::query);
+    if (keyed) mark(query.key, k, TokenRole::query);
     if (!asked) continue;
-    if (keyed) mark(asked->key, k, Role::key);
-    mark(asked->value, static_cast<int>(query.labels), Role::value);
+    if (keyed) mark(asked->key, k, TokenRole::key);
+    mark(asked->value, static_cast<int>(query.labels), TokenRole::value);
   }
 }
 
 }  // namespace
 
-std::string_view role_name(Role role) {
+std::string_view role_name(TokenRole role) {
   constexpr std::array<std::string_view, 6> kNames = {"filler", "key",         "value",
                                                       "query",  "placeholder", "separator"};
   return kNames[static_cast<std::size_t>(role)];
@@ -102,7 +102,7 @@ std::string_view role_name(Role role) {
 Anatomy anatomy_of(const MqarTask& task, const Cell& cell, std::span<const std::int32_t> tokens,
                    std::span<const Label> labels) {
   Anatomy anatomy{.reading = read_example(task, cell, tokens, labels),
-                  .roles = std::vector<Role>(tokens.size(), Role::filler),
+                  .roles = std::vector<TokenRole>(tokens.size(), TokenRole::filler),
                   .asked = {}};
   anatomy.asked = places_asked(anatomy.reading, tokens, labels);
   if (follows_layout(task)) {

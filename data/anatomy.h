@@ -12,12 +12,12 @@
 
 namespace farsight {
 
-enum class Role : std::uint8_t { filler, key, value, query, placeholder, separator };
-std::string_view role_name(Role role);
+enum class TokenRole : std::uint8_t { filler, key, value, query, placeholder, separator };
+std::string_view role_name(TokenRole role);
 
 struct Anatomy {
   Reading reading;
-  std::vector<Role> roles;  ///< [L]
+  std::vector<TokenRole> roles;  ///< [L]
   /// Of each query of the reading: the place that it asks for; none if the context binds its key to
   /// nothing that its labels say. Two queries have the same one only if the labels leave no other.
   std::vector<std::optional<Binding>> asked;

@@ -39,7 +39,7 @@ class FillerSeen {
     for (; next_ + count_ <= end; next_++) {
       const auto role = anatomy_.roles.begin() + next_;
       const bool filler =
-          std::all_of(role, role + count_, [](Role r) { return r == Role::filler; });
+          std::all_of(role, role + count_, [](TokenRole r) { return r == TokenRole::filler; });
       const auto token = example_.tokens.begin() + next_;
       if (filler) seen_.insert(Ids(token, token + count_));
     }

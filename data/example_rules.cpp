@@ -254,7 +254,7 @@ class Rules {
   void check_filler() {
     const bool blanks = task_.description.kind == TaskKind::selective_copy;
     for (int i = 0; i < cell_.length; i++) {
-      if (anatomy_.roles[static_cast<std::size_t>(i)] != Role::filler) continue;
+      if (anatomy_.roles[static_cast<std::size_t>(i)] != TokenRole::filler) continue;
       const std::int32_t id = token(i);
       if (!(task_.filler.contains(id) || (blanks && id == kBlankId))) {
         add("position {}: {} is neither filler ({} to {}) nor part of a pair or query", i, id,
