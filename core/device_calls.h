@@ -59,6 +59,8 @@ void set_device_calls(const DeviceCalls& calls);
 #if FARSIGHT_CUDA
 /// Whether this build can compute on this machine's (first visible) GPU; if not, `why` is a sentence.
 bool gpu_available(std::string* why = nullptr);
+/// GPUs that CUDA shows this process, whether or not they can be used.
+int gpu_count();
 /// Makes Device::cuda usable: streams, arena, memory calls. Throws Error(device) with the sentence
 /// of gpu_available. Calling it again changes nothing.
 void select_gpu();
@@ -68,6 +70,9 @@ std::string gpu_name();
 inline bool gpu_available(std::string* why = nullptr) {
   if (why != nullptr) *why = "this build has no CUDA";
   return false;
+}
+inline int gpu_count() {
+  return 0;
 }
 void select_gpu();
 inline std::string gpu_name() {

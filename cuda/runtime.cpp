@@ -107,6 +107,13 @@ void unsupported(const char* kernel, const char* what) {
 
 }  // namespace cuda
 
+int gpu_count() {
+  int devices = 0;
+  const cudaError_t counted = cudaGetDeviceCount(&devices);
+  static_cast<void>(cudaGetLastError());
+  return counted == cudaSuccess ? devices : 0;
+}
+
 bool gpu_available(std::string* why) {
   static const std::string reason = cuda::reason_against();
   if (why != nullptr) *why = reason;

@@ -14,6 +14,7 @@
 #include "train/doctor.h"
 #include "train/nearest.h"
 #include "train/report_verb.h"
+#include "train/repro/repro.h"
 #include "train/words.h"
 
 namespace farsight {
@@ -45,6 +46,7 @@ int run_doctor(VerbWords words) {
 constexpr FarsightVerb kVerbs[] = {
     {"doctor", kDoctorHelp, run_doctor},
     {"report", kReportHelp, run_report_verb},
+    {"repro", kReproHelp, run_repro},
 };
 
 std::string usage() {

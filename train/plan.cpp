@@ -25,7 +25,19 @@ double mean_context(const Settings& settings) {
   return pairs / tokens;
 }
 
+double labels_per_token(const TrainLoader& loader) {
+  return static_cast<double>(loader.labels_per_epoch()) /
+         static_cast<double>(loader.tokens_per_epoch());
+}
+
 }  // namespace
+
+double training_flops_per_token(const Settings& settings, const Model& model,
+                                const TrainLoader& loader) {
+  const ForwardFlops& forward = model.flops;
+  return 3 * (forward.body + forward.context * mean_context(settings) +
+              forward.head * labels_per_token(loader));
+}
 
 Plan make_plan(const Settings& settings) {
   Arena& memory = arena(Device::meta);
@@ -37,8 +49,7 @@ Plan make_plan(const Settings& settings) {
   const double epochs =
       static_cast<double>(plan.steps) / static_cast<double>(loader.steps_per_epoch());
   plan.tokens = epochs * static_cast<double>(loader.tokens_per_epoch());
-  plan.labels_per_token = static_cast<double>(loader.labels_per_epoch()) /
-                          static_cast<double>(loader.tokens_per_epoch());
+  plan.labels_per_token = labels_per_token(loader);
   const Model model = model_of(settings, Device::meta);
   const AdamW optimizer(*model.parameters, settings.train);
   plan.parameters = model.parameters->count();
@@ -51,9 +62,7 @@ Plan make_plan(const Settings& settings) {
                    .examples_per_cell = settings.data.valid_examples_per_cell,
                    .micro_tokens = settings.train.micro_tokens});
   plan.peak_bytes = memory.peak_bytes() - before;
-  const ForwardFlops& forward = model.flops;
-  plan.flops_per_token = 3 * (forward.body + forward.context * mean_context(settings) +
-                              forward.head * plan.labels_per_token);
+  plan.flops_per_token = training_flops_per_token(settings, model, loader);
   return plan;
 }
 

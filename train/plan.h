@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "data/batches.h"
+#include "models/model.h"
 #include "train/settings.h"
 
 namespace farsight {
@@ -21,6 +23,10 @@ struct Plan {
 /// Memory is not estimated: the first steps and a validation batch run on the meta device, whose
 /// arena counts what the real one would.
 Plan make_plan(const Settings& settings);
+
+/// Forward and backward, the head at labelled positions only; `model` may be on the meta device.
+double training_flops_per_token(const Settings& settings, const Model& model,
+                                const TrainLoader& loader);
 std::string plan_text(const Settings& settings, const Plan& plan);
 
 }  // namespace farsight

@@ -1,0 +1,57 @@
+// What a reproduction has to show, as data, and whether it does: the acceptance bands of results.md
+// section 8 and the order relations that the paper claims (results.md sections 1 to 3).
+#pragma once
+
+#include <functional>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "eval/report/document.h"
+#include "train/repro/trial.h"
+
+namespace farsight {
+
+/// least <= accuracy of `trial` (minus that of `minus`) <= most, in percent (points).
+struct Condition {
+  Trial trial;
+  std::optional<Trial> minus{};
+  double least = -std::numeric_limits<double>::infinity();
+  double most = std::numeric_limits<double>::infinity();
+  bool strict = false;  ///< more than `least`, not equal to it
+};
+
+struct Claim {
+  std::string name;       ///< "T3 GS"
+  std::string table;      ///< "3"
+  std::string statement;  ///< what holds if it passes
+  std::vector<Condition> conditions{};
+};
+
+/// The bands of results.md section 8, for the paper's models and sizes.
+std::span<const Claim> acceptance_bands();
+/// The paper's own claims that are orders, not heights: what smaller models can show too.
+std::span<const Claim> order_claims();
+
+/// The accuracy of a trial, or nothing where there is none yet.
+using Accuracies = std::function<std::optional<double>(const Trial&)>;
+
+/// missing: a number that it needs is not there.
+Verdict judge(const Condition& condition, const Accuracies& accuracies);
+
+/// fail: one of the conditions fails; missing: none fails, but one is missing.
+Verdict judge(const Claim& claim, const Accuracies& accuracies);
+
+/// Of one number in a table: every condition on it alone, of all bands. none: there is no such
+/// condition; missing: the number is not there.
+Verdict judge(const Trial& trial, const Accuracies& accuracies);
+
+/// "at least 98", "at most 40", "more than mamba trained on k2v2 ... by at least 8"
+std::string describe(const Condition& condition);
+/// The same with the numbers: "99.1 (at least 98)".
+std::string describe(const Condition& condition, const Accuracies& accuracies);
+
+}  // namespace farsight

@@ -1,0 +1,73 @@
+#include "train/repro/level.h"
+
+#include <fmt/format.h>
+
+#include "core/check.h"
+#include "train/nearest.h"
+
+namespace farsight {
+namespace {
+
+constexpr ReproLevel kLevels[] = {
+    {"pocket", "pocket", "three quarters of an hour on two CPU cores; not the paper's sizes", 8},
+    {"tiny", "tiny", "models of 8.9M parameters on the paper's tasks; a GPU", 4},
+    {"full", "full", "the paper's sizes and protocol; days of a GPU", 1},
+    {"micro", "pocket", "seconds: shows that everything runs, and learns nothing", 8},
+};
+
+/// One line of what a level changes; "" stands for every model or task.
+struct Rule {
+  std::string_view level, model, task, setting, value;
+};
+
+constexpr Rule kRules[] = {
+    // Ends at success, and where nothing has moved for a long time: most of the 32 runs need only a
+    // part of the preset's steps.
+    {"pocket", "", "", "stop.accuracy", "99.5"},
+    {"pocket", "", "", "stop.validations", "2"},
+    {"pocket", "", "", "stop.plateau", "8"},
+    {"pocket", "", "", "stop.gain", "0.05"},
+
+    {"micro", "", "", "train.steps", "4"},
+    {"micro", "", "", "eval.interval", "2"},
+    {"micro", "", "", "train.batch_size", "4"},
+    {"micro", "", "", "data.valid_examples_per_cell", "2"},
+    {"micro", "", "", "data.test_examples_per_cell", "2"},
+};
+
+bool covers(std::string_view pattern, std::string_view name) {
+  return pattern.empty() || pattern == name;
+}
+
+}  // namespace
+
+std::span<const ReproLevel> repro_levels() {
+  return kLevels;
+}
+
+const ReproLevel& repro_level(std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const ReproLevel& level : kLevels) {
+    if (level.name == name) return level;
+    names.push_back(level.name);
+  }
+  fail(ExitCode::usage, "--level must be one of {}, got '{}'{}", fmt::join(names, "|"), name,
+       did_you_mean(name, names));
+}
+
+NamedSettings level_settings(std::string_view level, const Training& training) {
+  NamedSettings settings;
+  for (const Rule& rule : kRules) {
+    if (rule.level == level && covers(rule.model, training.model) &&
+        covers(rule.task, training.task)) {
+      settings.emplace_back(rule.setting, rule.value);
+    }
+  }
+  return settings;
+}
+
+NamedSettings control_settings() {
+  return {{"data.separator_target", "false"}};
+}
+
+}  // namespace farsight

@@ -1,0 +1,383 @@
+#include "train/repro/repro_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <set>
+
+#include "core/parallel.h"
+#include "core/version.h"
+#include "train/quantities.h"
+#include "train/reference.h"
+#include "train/repro/repro_figures.h"
+#include "train/toml.h"
+
+namespace farsight {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string percent(const SeedStatistics& statistics) {
+  std::string text = fmt::format("{:.2f}", statistics.mean);
+  if (statistics.half_width) text += fmt::format(" ± {:.2f}", *statistics.half_width);
+  return text;
+}
+
+std::string published(const Trial& trial) {
+  if (trial.training.control) return "not in the paper";
+  const PaperAccuracy* entry = paper_entry(trial.training.model, trial.training.task, trial.test);
+  if (entry == nullptr) return "not in the paper";
+  return entry->percent ? fmt::format("paper {:.2f}", *entry->percent) : "paper ✗";
+}
+
+TableCell cell_of(const Trial& trial, const Outcomes& outcomes) {
+  const std::optional<SeedStatistics> ours = outcomes.accuracy(trial);
+  if (!ours) {
+    return {"not there", Verdict::missing,
+            fmt::format("{}; {}", published(trial), outcomes.problem(trial))};
+  }
+  std::string note = published(trial);
+  if (const auto ceiling = outcomes.scores(trial).front()->ceiling) {
+    note += fmt::format(", ceiling {:.2f}", *ceiling);
+  }
+  if (ours->count > 1) {
+    note += fmt::format(", {} seeds, spread {:.2f}", ours->count, ours->spread);
+  }
+  return {percent(*ours), judge(trial, accuracies_of(outcomes)), note};
+}
+
+std::string words_of(Verdict verdict) {
+  return verdict == Verdict::none ? std::string("-") : std::string(name_of(verdict));
+}
+
+/// "4 of 7 pass, 2 fail, 1 missing"
+std::string count_of(std::span<const Claim> claims, const Outcomes& outcomes) {
+  int pass = 0, fail = 0, missing = 0;
+  for (const Claim& claim : claims) {
+    const Verdict verdict = judge(claim, accuracies_of(outcomes));
+    pass += verdict == Verdict::pass ? 1 : 0;
+    fail += verdict == Verdict::fail ? 1 : 0;
+    missing += verdict == Verdict::missing ? 1 : 0;
+  }
+  return fmt::format("{} of {} pass, {} fail, {} missing", pass, claims.size(), fail, missing);
+}
+
+std::vector<Claim> claims_of(std::span<const Claim> claims, const Wanted& wanted) {
+  std::vector<Claim> chosen;
+  for (const Claim& claim : claims) {
+    const bool asked =
+        std::find(wanted.tables.begin(), wanted.tables.end(), claim.table) != wanted.tables.end();
+    if (asked) chosen.push_back(claim);
+  }
+  return chosen;
+}
+
+Table table_of_runs(const Outcomes& outcomes) {
+  Table table{.caption = "Every run: what it was trained for, how long, and its validation.",
+              .columns = {{"run"},
+                          {"learning rate", Align::number},
+                          {"steps", Align::number},
+                          {"ended by"},
+                          {"tokens", Align::number},
+                          {"time", Align::number},
+                          {"tokens/s", Align::number},
+                          {"validation, %", Align::number}},
+              .rows = {}};
+  for (std::size_t i = 0; i < outcomes.runs().size(); i++) {
+    const PlannedRun& run = outcomes.runs()[i];
+    const RunOutcome& outcome = outcomes.of(i);
+    const std::string rate = fmt::format("{}", run.settings.train.lr);
+    if (!outcome.trained) {
+      table.rows.push_back({{run.name, Verdict::missing, outcome.problem},
+                            {rate},
+                            {"-"},
+                            {"-"},
+                            {"-"},
+                            {"-"},
+                            {"-"},
+                            {"-"}});
+      continue;
+    }
+    table.rows.push_back({{run.name, Verdict::none, outcome.problem},
+                          {rate},
+                          {grouped(outcome.steps)},
+                          {outcome.stopped_by},
+                          {human_count(static_cast<double>(outcome.tokens))},
+                          {human_duration(outcome.seconds)},
+                          {human_count(outcome.tokens_per_second)},
+                          {outcome.validation ? fmt::format("{:.2f}", *outcome.validation) : "-"}});
+  }
+  return table;
+}
+
+/// Settings in which all runs agree, and where the paper's text and code leave a choice.
+NamedValues protocol(const Outcomes& outcomes) {
+  NamedValues values{.caption =
+                         "Choices that the paper leaves open, as they were taken here "
+                         "(several values: they differ from run to run).",
+                     .entries = {}};
+  for (const char* name : {"run.recipe",
+                           "run.preset",
+                           "run.dtype",
+                           "model.init",
+                           "model.storage",
+                           "data.lengths",
+                           "data.pairs",
+                           "data.vocabulary",
+                           "data.filler",
+                           "data.examples_per_cell",
+                           "data.test_examples_per_cell",
+                           "train.steps",
+                           "train.epochs",
+                           "train.batch_size",
+                           "train.lr",
+                           "train.schedule",
+                           "train.warmup",
+                           "train.weight_decay",
+                           "train.decay_scope",
+                           "train.grad_clip",
+                           "train.clip_kind",
+                           "checkpoint.best_by",
+                           "stop.accuracy",
+                           "stop.validations",
+                           "stop.plateau",
+                           "stop.gain"}) {
+    std::set<std::string> found;
+    for (const PlannedRun& run : outcomes.runs()) {
+      found.insert(toml_of(setting_named(name).get(run.settings)));
+    }
+    values.entries.push_back({name, fmt::format("{}", fmt::join(found, " / "))});
+  }
+  return values;
+}
+
+std::string today() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  return fmt::format("{:04}-{:02}-{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
+}
+
+std::vector<std::string> summary(const ReproOptions& options, const Outcomes& outcomes) {
+  std::size_t trained = 0;
+  double seconds = 0, tokens = 0;
+  std::set<std::string> devices;
+  for (std::size_t i = 0; i < outcomes.runs().size(); i++) {
+    const RunOutcome& outcome = outcomes.of(i);
+    if (!outcome.trained) continue;
+    trained++;
+    seconds += outcome.seconds;
+    tokens += static_cast<double>(outcome.tokens);
+    devices.insert(outcome.device);
+  }
+  std::vector<std::string> lines = {
+      fmt::format("{} of {} runs are trained: {} tokens, {} of training in all, on {}.", trained,
+                  outcomes.runs().size(), human_count(tokens), human_duration(seconds),
+                  devices.empty() ? "nothing yet" : fmt::format("{}", fmt::join(devices, "; ")))};
+  if (trained < outcomes.runs().size()) {
+    lines.push_back("Unfinished: what is missing is marked so, with the reason.");
+  }
+  lines.push_back("Acceptance bands: " +
+                  count_of(claims_of(acceptance_bands(), options.wanted), outcomes) + ".");
+  lines.push_back(
+      "Order relations: " + count_of(claims_of(order_claims(), options.wanted), outcomes) + ".");
+  if (options.level != "full") {
+    lines.push_back(fmt::format(
+        "Level `{}` is not the paper's: smaller models, fewer tokens{}. The bands were set for the "
+        "paper's sizes; what can be compared is the order.",
+        options.level, options.level == "tiny" ? "" : ", shorter sequences, a small vocabulary"));
+  }
+  return lines;
+}
+
+std::string command_of(const ReproOptions& options) {
+  std::string command = fmt::format("farsight repro --level {}", options.level);
+  if (options.wanted.tables != all_exhibits().tables ||
+      options.wanted.figures != all_exhibits().figures) {
+    const auto list = [](const std::vector<std::string>& names) {
+      return names.empty() ? std::string("none") : fmt::format("{}", fmt::join(names, ","));
+    };
+    command += fmt::format(" --table {} --figure {}", list(options.wanted.tables),
+                           list(options.wanted.figures));
+  }
+  if (options.seeds > 1) command += fmt::format(" --seeds {}", options.seeds);
+  if (!options.rates.empty()) command += fmt::format(" --lrs {}", fmt::join(options.rates, ","));
+  for (const auto& [name, text] : options.settings) {
+    if (name != "run.device") command += fmt::format(" --{} {}", name, text);
+  }
+  return command;
+}
+
+ReportSection section_of_runs(const Outcomes& outcomes, const FigureContext& context) {
+  ReportSection section{.heading = "Runs", .blocks = {table_of_runs(outcomes)}};
+  for (Block& block : learning_curves(outcomes, context))
+    section.blocks.push_back(std::move(block));
+  return section;
+}
+
+ReportSection section_of_settings(const Outcomes& outcomes) {
+  NamedValues environment{.caption = "Where this report was written.",
+                          .entries = {{"version", version_line()},
+                                      {"compiler", build_info().compiler},
+                                      {"CPU", build_info().cpu_level},
+                                      {"processors", fmt::format("{}", threads())}}};
+  return {"Settings", {protocol(outcomes), environment}};
+}
+
+std::string verdict_lines(std::string_view heading, std::span<const Claim> claims,
+                          const Outcomes& outcomes) {
+  std::string text = fmt::format("{}\n", heading);
+  for (const Claim& claim : claims) {
+    text += fmt::format("  {:<8} {:<34} {}\n", words_of(judge(claim, accuracies_of(outcomes))),
+                        claim.name, claim.statement);
+  }
+  return text;
+}
+
+std::string plain(const ExhibitTable& exhibit, const Outcomes& outcomes) {
+  std::string text = fmt::format("Table {}, ours (paper)\n  {:<24}", exhibit.name, exhibit.corner);
+  for (const std::string& column : exhibit.columns)
+    text += fmt::format(" {:>22}", column);
+  text += '\n';
+  for (const ExhibitTable::Row& row : exhibit.rows) {
+    text += fmt::format("  {:<24}", row.heading);
+    for (const Trial& trial : row.trials) {
+      const auto ours = outcomes.accuracy(trial);
+      const PaperAccuracy* entry =
+          trial.training.control
+              ? nullptr
+              : paper_entry(trial.training.model, trial.training.task, trial.test);
+      const std::string theirs = entry == nullptr ? "-"
+                                 : entry->percent ? fmt::format("{:.2f}", *entry->percent)
+                                                  : "x";
+      text += fmt::format(
+          " {:>22}",
+          fmt::format("{} ({})", ours ? fmt::format("{:.2f}", ours->mean) : "not there", theirs));
+    }
+    text += '\n';
+  }
+  return text + '\n';
+}
+
+bool contains(const std::vector<std::string>& list, const std::string& name) {
+  return std::find(list.begin(), list.end(), name) != list.end();
+}
+
+/// What a table does not say by itself.
+std::vector<Block> remarks(const ExhibitTable& exhibit, const Outcomes& outcomes) {
+  if (exhibit.name != "2") return {};
+  std::vector<Block> blocks = {Paragraph{
+      "The paper's zeros under k1v1 follow from its targets: with one value token, the <SEP> "
+      "target "
+      "of the training set teaches the model to say <SEP> at the place where the second value is "
+      "scored. The last column is a run without that target. Token accuracy counts every value "
+      "token "
+      "by itself, so that a first value that is right is seen:"}};
+  Table table{.caption = "Table 2 again: token accuracy, percent.",
+              .columns = {{exhibit.corner}},
+              .rows = {}};
+  for (const std::string& column : exhibit.columns)
+    table.columns.push_back({column, Align::number});
+  for (const ExhibitTable::Row& row : exhibit.rows) {
+    std::vector<TableCell>& cells = table.rows.emplace_back();
+    cells.push_back({row.heading});
+    for (const Trial& trial : row.trials) {
+      std::vector<double> tokens;
+      for (const TestScore* score : outcomes.scores(trial))
+        tokens.push_back(score->token);
+      cells.push_back(tokens.empty() ? TableCell{"not there", Verdict::missing}
+                                     : TableCell{percent(seed_statistics(tokens))});
+    }
+  }
+  blocks.emplace_back(std::move(table));
+  return blocks;
+}
+
+}  // namespace
+
+Accuracies accuracies_of(const Outcomes& outcomes) {
+  return [&outcomes](const Trial& trial) -> std::optional<double> {
+    const auto statistics = outcomes.accuracy(trial);
+    return statistics ? std::optional(statistics->mean) : std::nullopt;
+  };
+}
+
+Table comparison(const ExhibitTable& exhibit, const Outcomes& outcomes) {
+  Table table{.caption = fmt::format("Table {}. {}. Pair accuracy, percent, mean over cells{}.",
+                                     exhibit.name, exhibit.title,
+                                     " and seeds; ± is the 95 % interval of the mean over seeds "
+                                     "(Student's t)"),
+              .columns = {{exhibit.corner}},
+              .rows = {}};
+  for (const std::string& column : exhibit.columns)
+    table.columns.push_back({column, Align::number});
+  for (const ExhibitTable::Row& row : exhibit.rows) {
+    std::vector<TableCell>& cells = table.rows.emplace_back();
+    cells.push_back({row.heading});
+    for (const Trial& trial : row.trials)
+      cells.push_back(cell_of(trial, outcomes));
+  }
+  return table;
+}
+
+Table judged(std::string caption, std::span<const Claim> claims, const Outcomes& outcomes) {
+  Table table{.caption = std::move(caption),
+              .columns = {{"claim"}, {"what must hold"}, {"verdict"}, {"the numbers"}},
+              .rows = {}};
+  const Accuracies accuracies = accuracies_of(outcomes);
+  for (const Claim& claim : claims) {
+    std::vector<std::string> numbers;
+    for (const Condition& condition : claim.conditions) {
+      numbers.push_back(fmt::format("{}: {}", name_of(judge(condition, accuracies)),
+                                    describe(condition, accuracies)));
+    }
+    const Verdict verdict = judge(claim, accuracies);
+    table.rows.push_back({{claim.name},
+                          {claim.statement},
+                          {words_of(verdict), verdict},
+                          {fmt::format("{}", fmt::join(numbers, ". "))}});
+  }
+  return table;
+}
+
+ReproReport make_repro_report(const ReproOptions& options, const Outcomes& outcomes,
+                              Device device) {
+  const FigureContext context = {options.out, device};
+  const std::vector<Claim> bands = claims_of(acceptance_bands(), options.wanted);
+  const std::vector<Claim> orders = claims_of(order_claims(), options.wanted);
+  ReproReport result;
+  Report& report = result.report;
+  report.title = fmt::format("Reproduction of arXiv 2410.15678, level {}", options.level);
+  report.summary = summary(options, outcomes);
+  report.footer =
+      fmt::format("farsight {}, {}. Again: {}", version_line(), today(), command_of(options));
+  for (const ExhibitTable& exhibit : exhibit_tables()) {
+    if (!contains(options.wanted.tables, exhibit.name)) continue;
+    report.sections.push_back({fmt::format("Table {}: {}", exhibit.name, exhibit.title),
+                               {comparison(exhibit, outcomes)}});
+    for (Block& block : remarks(exhibit, outcomes))
+      report.sections.back().blocks.push_back(std::move(block));
+    result.verdicts += plain(exhibit, outcomes);
+  }
+  if (!bands.empty()) {
+    report.sections.insert(
+        report.sections.begin(),
+        {"Verdicts",
+         {judged("Acceptance bands, set for the paper's models and sizes.", bands, outcomes),
+          judged("Order relations that the paper claims.", orders, outcomes)}});
+    result.verdicts += verdict_lines("acceptance bands (for the paper's sizes)", bands, outcomes);
+    result.verdicts += verdict_lines("order relations that the paper claims", orders, outcomes);
+  }
+  for (const ExhibitFigure& exhibit : exhibit_figures()) {
+    if (!contains(options.wanted.figures, exhibit.name)) continue;
+    report.sections.push_back({fmt::format("Figure {}: {}", exhibit.name, exhibit.title),
+                               figure_blocks(exhibit, outcomes, context)});
+  }
+  report.sections.push_back(section_of_runs(outcomes, context));
+  report.sections.push_back(section_of_settings(outcomes));
+  write_report(options.out, "repro", report);
+  return result;
+}
+
+}  // namespace farsight
