@@ -86,10 +86,12 @@ Table accuracy_of(const RunFiles& run, const Json& accuracy) {
     table.columns.push_back({std::string(kind.heading), Align::number});
   }
   for (const Json::Member& task : accuracy.members()) {
-    const std::optional<double> paper =
-        paper_accuracy(run.settings.run.model, own_task_name(run.settings), task.key);
-    std::vector<TableCell> row = {
-        {task.key}, {percent(number(task.value, "pair"))}, {percent(paper)}};
+    const PaperAccuracy* paper =
+        paper_entry(run.settings.run.model, own_task_name(run.settings), task.key);
+    const std::string published = paper == nullptr ? "–"
+                                  : paper->percent ? percent(paper->percent)
+                                                   : "failed";
+    std::vector<TableCell> row = {{task.key}, {percent(number(task.value, "pair"))}, {published}};
     for (const Kind& kind : kinds) {
       row.push_back({percent(number(task.value, kind.key))});
     }
