@@ -1,10 +1,15 @@
 # Finds CUDA by itself. AUTO builds the backend when nvcc is there; ON fails loudly when it is not.
-# Sets FARSIGHT_HAS_CUDA and farsight_kernels.
+# Sets FARSIGHT_HAS_CUDA, farsight_kernels and farsight_hopper_kernels.
 set(FARSIGHT_HAS_CUDA OFF)
 if(NOT FARSIGHT_CUDA MATCHES "^(AUTO|ON|OFF)$")
   message(FATAL_ERROR "FARSIGHT_CUDA must be AUTO, ON or OFF, got '${FARSIGHT_CUDA}'.")
 endif()
 file(GLOB farsight_kernels CONFIGURE_DEPENDS cuda/*.cu cuda/*.cpp)
+# These use instructions that only compute capability 9.0 has, and are compiled for it alone.
+file(GLOB farsight_hopper_kernels CONFIGURE_DEPENDS cuda/*_hopper*.cu)
+if(farsight_hopper_kernels)
+  list(REMOVE_ITEM farsight_kernels ${farsight_hopper_kernels})
+endif()
 
 if(NOT FARSIGHT_CUDA STREQUAL "OFF")
   if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
@@ -33,6 +38,9 @@ if(FARSIGHT_HAS_CUDA)
   if(NOT CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 90-virtual CACHE STRING
         "GPU architectures; each doubles the work of nvcc")
+  endif()
+  if(NOT CMAKE_CUDA_ARCHITECTURES MATCHES "90|all|native")
+    set(farsight_hopper_kernels "")  # such GPUs take the kernels that all have
   endif()
   enable_language(CUDA)
   if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12.0)

@@ -270,6 +270,10 @@ void attention_forward(const AttentionArgs& a) {
   if (a.B * a.T == 0) return;
   attention_turns(a);
   if (attention_matrix::fits(a)) {
+    attention_matrix::turn_rows(a);
+#if FARSIGHT_HOPPER
+    if (attention_hopper::takes(a)) return attention_hopper::forward(a);
+#endif
     attention_matrix::forward(a);
     return;
   }
@@ -282,6 +286,10 @@ void attention_forward(const AttentionArgs& a) {
 void attention_backward(const AttentionArgs& a) {
   if (a.B * a.T == 0) return;
   if (attention_matrix::fits(a)) {
+    attention_matrix::sum_rows(a);
+#if FARSIGHT_HOPPER
+    if (attention_hopper::takes(a)) return attention_hopper::backward(a);
+#endif
     attention_matrix::backward(a);
     return;
   }

@@ -12,9 +12,21 @@ void attention_turns(const AttentionArgs& a);
 
 // On tensor cores (attention_matrix.cuh says for which tensors).
 namespace attention_matrix {
+/// Keeps the first dims of q' and k' in a.turned; before a forward of either kind.
+void turn_rows(const AttentionArgs& a);
 void forward(const AttentionArgs& a);
+/// delta = rowsum(dy y); before a backward of either kind.
+void sum_rows(const AttentionArgs& a);
 void backward(const AttentionArgs& a);
 }  // namespace attention_matrix
+
+// The same by instructions that only Hopper has (attention_hopper.cuh): not in every build.
+namespace attention_hopper {
+/// Whether the GPU is one and this is the quicker way, for tensors that attention_matrix takes.
+bool takes(const AttentionArgs& a);
+void forward(const AttentionArgs& a);
+void backward(const AttentionArgs& a);
+}  // namespace attention_hopper
 
 /// One head of one row of the batch.
 template <class T>
@@ -24,6 +36,7 @@ struct Head {
 
   __device__ Head(const AttentionArgs& args, std::int64_t task)
       : a(args), b(task / args.H), h(task % args.H) {}
+  __device__ Head(const AttentionArgs& args, int row, int head) : a(args), b(row), h(head) {}
 
   __device__ std::int64_t position(std::int64_t t) const {
     return a.position != nullptr ? a.position[b * a.T + t] : t;

@@ -186,11 +186,13 @@ __global__ void __launch_bounds__(kThreads, kM == 1 ? 3 : 2)
 
 }  // namespace
 
+void turn_rows(const AttentionArgs& a) {
+  if (a.turned_dims == 0) return;
+  turn<<<blocks_for(a.B * a.T * a.H * 2 * (a.turned_dims / 8), 256), 256, 0, stream()>>>(a);
+  launched("attention_forward, rotation");
+}
+
 void forward(const AttentionArgs& a) {
-  if (a.turned_dims > 0) {
-    turn<<<blocks_for(a.B * a.T * a.H * 2 * (a.turned_dims / 8), 256), 256, 0, stream()>>>(a);
-    launched("attention_forward, rotation");
-  }
   const bool few = a.T <= kTile;
   const dim3 grid(static_cast<unsigned>(a.B * a.H),
                   static_cast<unsigned>(blocks_for(a.T, few ? kTile : 2 * kTile)));

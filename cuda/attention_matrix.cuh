@@ -134,4 +134,55 @@ __device__ inline void accumulate(const Slice<kM>& weights, unsigned columns,
   }
 }
 
+// ---- rows of gradients --------------------------------------------------------------------------------
+
+constexpr int kRowFloats = kHead + 4;  // of a warp's rows on their way out
+
+/// Writes a warp's 16 rows of gradients of `part` by way of its own rows of shared memory, which nobody
+/// reads any more: the dims that turn back together are in different lanes. sum(i): entry i of the lane,
+/// row lane / 4 + i / 2 % 2 * 8, dim i / 4 * 8 + lane % 4 * 2 + i % 2.
+template <class Sum>
+__device__ inline void store_rows(const Head<bf16>& head, int part, int first, float* shared,
+                                  Sum sum) {
+  const AttentionArgs& a = head.a;
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  float* rows = shared + warp * 16 * kRowFloats;
+#pragma unroll
+  for (int i = 0; i < kHead / 2; i += 2) {
+    *reinterpret_cast<float2*>(rows + (lane / 4 + i / 2 % 2 * 8) * kRowFloats + i / 4 * 8 +
+                               lane % 4 * 2) = make_float2(sum(i), sum(i + 1));
+  }
+  __syncwarp();
+  const int half = int(a.rotary / 2);
+#pragma unroll 1
+  for (int at = lane; at < 16 * kPieces; at += 32) {
+    const int row = at / kPieces, i = at % kPieces * 8, t = first + row;
+    if (t >= int(a.T) || i >= int(a.head)) continue;
+    const float* x = rows + row * kRowFloats;
+    float y[8];
+    if (part == 2 || i >= a.rotary) {
+      load_elements<8>(x + i, y);
+    } else if (half % 8 == 0) {
+      const bool low = i < half;
+      float other[8];
+      load_elements<8>(x + i, y);
+      load_elements<8>(x + (low ? i + half : i - half), other);
+      const float* turns = static_cast<const float*>(a.turns) + head.position(t) * a.rotary +
+                           2 * (low ? i : i - half);
+#pragma unroll
+      for (int k = 0; k < 8; k++) {
+        const float sine = turns[2 * k + 1];
+        y[k] = y[k] * turns[2 * k] + other[k] * (low ? sine : -sine);
+      }
+    } else {
+#pragma unroll
+      for (int k = 0; k < 8; k++) {
+        y[k] = head.turned(t, x, i + k, true);
+      }
+    }
+    put_elements<8>(head.dqkv(t, part) + i, y, a.dqkv_add);
+  }
+  __syncwarp();
+}
+
 }  // namespace farsight::cuda::attention_matrix

@@ -13,7 +13,6 @@ namespace {
 
 template <int kM>
 using Left = unsigned[kM][kHead / 16][4];  // kM times 16 rows
-using Sums = float[kHead / 8][4];          // 16 rows by a head
 
 /// rowsum(dy y): eight lanes a token of a head.
 __global__ void __launch_bounds__(256) sum_dy_y(const __grid_constant__ AttentionArgs a) {
@@ -34,56 +33,6 @@ __global__ void __launch_bounds__(256) sum_dy_y(const __grid_constant__ Attentio
   }
   sum = warp_sum<8>(sum);
   if (there && i == 0) static_cast<float*>(a.delta)[head.row(t)] = sum;
-}
-
-constexpr int kRowFloats = kHead + 4;  // of a warp's rows on their way out
-
-/// Writes a warp's 16 rows of gradients of `part` by way of its own rows of shared memory, which nobody
-/// reads any more: the dims that turn back together are in different lanes.
-__device__ void store_rows(const Head<bf16>& head, int part, int first, float* shared,
-                           const Sums& sums, float factor) {
-  const AttentionArgs& a = head.a;
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  float* rows = shared + warp * 16 * kRowFloats;
-#pragma unroll
-  for (int d = 0; d < kHead / 8; d++) {
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      *reinterpret_cast<float2*>(rows + (lane / 4 + half * 8) * kRowFloats + d * 8 + lane % 4 * 2) =
-          make_float2(sums[d][2 * half] * factor, sums[d][2 * half + 1] * factor);
-    }
-  }
-  __syncwarp();
-  const int half = int(a.rotary / 2);
-#pragma unroll 1
-  for (int at = lane; at < 16 * kPieces; at += 32) {
-    const int row = at / kPieces, i = at % kPieces * 8, t = first + row;
-    if (t >= int(a.T) || i >= int(a.head)) continue;
-    const float* x = rows + row * kRowFloats;
-    float y[8];
-    if (part == 2 || i >= a.rotary) {
-      load_elements<8>(x + i, y);
-    } else if (half % 8 == 0) {
-      const bool low = i < half;
-      float other[8];
-      load_elements<8>(x + i, y);
-      load_elements<8>(x + (low ? i + half : i - half), other);
-      const float* turns = static_cast<const float*>(a.turns) + head.position(t) * a.rotary +
-                           2 * (low ? i : i - half);
-#pragma unroll
-      for (int k = 0; k < 8; k++) {
-        const float sine = turns[2 * k + 1];
-        y[k] = y[k] * turns[2 * k] + other[k] * (low ? sine : -sine);
-      }
-    } else {
-#pragma unroll
-      for (int k = 0; k < 8; k++) {
-        y[k] = head.turned(t, x, i + k, true);
-      }
-    }
-    put_elements<8>(head.dqkv(t, part) + i, y, a.dqkv_add);
-  }
-  __syncwarp();
 }
 
 /// The rows of two operands that a block keeps; for all its threads. Uses all of `tiles`.
@@ -181,7 +130,8 @@ __global__ void __launch_bounds__(kThreads, kM == 1 ? 3 : 2)
   __syncthreads();
 #pragma unroll
   for (int m = 0; m < kM; m++) {
-    store_rows(head, 0, queries + own + m * 16, reinterpret_cast<float*>(storage), dq[m], scale);
+    store_rows(head, 0, queries + own + m * 16, reinterpret_cast<float*>(storage),
+               [&](int i) { return dq[m][i / 4][i % 4] * scale; });
   }
 }
 
@@ -275,16 +225,20 @@ __global__ void __launch_bounds__(kThreads, kM == 1 ? 3 : 2)
   float* const shared = reinterpret_cast<float*>(storage);
 #pragma unroll
   for (int m = 0; m < kM; m++) {
-    store_rows(head, 1, keys + own + m * 16, shared, dk[m], scale);
-    store_rows(head, 2, keys + own + m * 16, shared, dv[m], 1.0f);
+    const int first = keys + own + m * 16;
+    store_rows(head, 1, first, shared, [&](int i) { return dk[m][i / 4][i % 4] * scale; });
+    store_rows(head, 2, first, shared, [&](int i) { return dv[m][i / 4][i % 4]; });
   }
 }
 
 }  // namespace
 
-void backward(const AttentionArgs& a) {
+void sum_rows(const AttentionArgs& a) {
   sum_dy_y<<<blocks_for(a.B * a.T * a.H, 256 / 8), 256, 0, stream()>>>(a);
   launched("attention_backward, delta");
+}
+
+void backward(const AttentionArgs& a) {
   const bool few = a.T <= kTile, packed = a.position != nullptr;
   const dim3 grid(static_cast<unsigned>(a.B * a.H),
                   static_cast<unsigned>(blocks_for(a.T, few ? kTile : 2 * kTile)));

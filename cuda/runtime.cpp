@@ -78,6 +78,9 @@ cudaStream_t copy_stream() {
 int multiprocessors() {
   return gpu().properties.multiProcessorCount;
 }
+int compute_capability() {
+  return 10 * gpu().properties.major + gpu().properties.minor;
+}
 Workspace workspace() {
   return gpu().workspace;
 }

@@ -14,6 +14,8 @@ cudaStream_t stream();
 cudaStream_t copy_stream();
 /// Multiprocessors of the device in use.
 int multiprocessors();
+/// Of the device in use, tenfold: 90 for an H100.
+int compute_capability();
 
 /// Throws Error(device): "cudaMalloc: out of memory".
 void succeeded(cudaError_t status, const char* call);
