@@ -13,6 +13,7 @@
 #include "core/version.h"
 #include "train/doctor.h"
 #include "train/nearest.h"
+#include "train/probe_verb.h"
 #include "train/report_verb.h"
 #include "train/repro/repro.h"
 #include "train/words.h"
@@ -45,6 +46,7 @@ int run_doctor(VerbWords words) {
 /// In the order of --help. A verb is a function in a file of its own; this is its only other place.
 constexpr FarsightVerb kVerbs[] = {
     {"doctor", kDoctorHelp, run_doctor},
+    {"probe", kProbeHelp, run_probe_verb},
     {"report", kReportHelp, run_report_verb},
     {"repro", kReproHelp, run_repro},
 };
