@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "bench/gpu_matrices.h"
 #include "core/check.h"
 #include "core/philox.h"
 
@@ -197,6 +198,9 @@ std::vector<GpuLine> gpu_lines() {
   add_linears(lines);
   add_heads(lines);
   add_optimizer(lines);
+  for (GpuLine& line : gpu_matrix_lines()) {
+    lines.add(std::move(line));
+  }
   return lines.take();
 }
 
