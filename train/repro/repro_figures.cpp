@@ -199,7 +199,7 @@ std::vector<Block> figure_blocks(const ExhibitFigure& exhibit, const Outcomes& o
   if (exhibit.name == "6a") return figure_6a(exhibit, outcomes, context);
   if (exhibit.name == "6b") return figure_6b(exhibit, outcomes, context);
   if (exhibit.name == "11") return figure_11(exhibit, outcomes, context);
-  return matrix_figure(exhibit, outcomes, context);
+  return matrix_blocks(exhibit, outcomes, context);
 }
 
 std::vector<Block> learning_curves(const Outcomes& outcomes, const FigureContext& context) {

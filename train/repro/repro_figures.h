@@ -27,7 +27,7 @@ std::vector<Block> figure_blocks(const ExhibitFigure& exhibit, const Outcomes& o
 std::vector<Block> learning_curves(const Outcomes& outcomes, const FigureContext& context);
 
 /// Figures 4, 8, 9 and 10: attention-like matrices of the model trained on standard.
-std::vector<Block> matrix_figure(const ExhibitFigure& exhibit, const Outcomes& outcomes,
+std::vector<Block> matrix_blocks(const ExhibitFigure& exhibit, const Outcomes& outcomes,
                                  const FigureContext& context);
 
 /// "missing: mamba trained on k2v2: not finished: 1200 steps done"
