@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace farsight {
@@ -93,6 +94,31 @@ Table delta_table(const std::vector<LayerProbe>& layers) {
     table.rows.push_back(row);
   }
   return table;
+}
+
+std::string plain_text(const Table& table) {
+  std::vector<std::vector<std::string>> rows(1);
+  for (const Column& column : table.columns) {
+    rows.front().push_back(column.heading);
+  }
+  for (const std::vector<TableCell>& cells : table.rows) {
+    std::vector<std::string>& row = rows.emplace_back();
+    for (const TableCell& cell : cells) {
+      row.push_back(cell.note.empty() ? cell.text : fmt::format("{} ({})", cell.text, cell.note));
+    }
+  }
+  std::string text = table.caption + "\n";
+  for (const std::vector<std::string>& row : rows) {
+    for (std::size_t i = 0; i < row.size(); i++) {
+      std::size_t width = 0;
+      for (const std::vector<std::string>& other : rows) {
+        width = std::max(width, other[i].size());
+      }
+      text += fmt::format("{}{:>{}}", i == 0 ? "" : "  ", row[i], width);
+    }
+    text += "\n";
+  }
+  return text;
 }
 
 std::string quantities_csv(const std::vector<LayerProbe>& layers) {

@@ -15,6 +15,9 @@ Table quantities_table(const std::vector<LayerProbe>& layers);
 /// Mamba's steps by the role of a token, gated and plain; without layers that have none.
 Table delta_table(const std::vector<LayerProbe>& layers);
 
+/// A table as a terminal shows it; a cell's note follows its text.
+std::string plain_text(const Table& table);
+
 /// The same numbers, all of them, one line a layer.
 std::string quantities_csv(const std::vector<LayerProbe>& layers);
 Json quantities_json(const std::vector<LayerProbe>& layers);

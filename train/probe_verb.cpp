@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 
 #include "core/clock.h"
 #include "core/device_calls.h"
@@ -164,7 +163,7 @@ Figure draw(const Asked& a, const std::vector<LayerProbe>& layers) {
                   cell_text(a), reduction_text(a),
                   a.options.examples == 1 ? "a query's row and the pair that it asks for"
                                           : "the rows of queries and the region of pairs");
-  return write_figure(a.out, "matrices", matrix_figure(caption, std::move(panels)), a.gnuplot);
+  return write_figure(a.out, "heat-map", matrix_figure(caption, std::move(panels)), a.gnuplot);
 }
 
 Report report_of(const Asked& a, const std::vector<LayerProbe>& layers, double seconds) {
@@ -193,6 +192,16 @@ Json json_of(const Asked& a, const std::vector<LayerProbe>& layers) {
                        {"layers", quantities_json(layers)}});
 }
 
+std::string terminal_text(const Report& report, const std::vector<LayerProbe>& layers) {
+  std::string text = report.title + "\n";
+  for (const std::string& line : report.summary) {
+    text += line + "\n";
+  }
+  text += "\n" + plain_text(quantities_table(layers));
+  const Table steps = delta_table(layers);
+  return steps.rows.empty() ? text : text + "\n" + plain_text(steps);
+}
+
 void probe(const Asked& a) {
   const double start = seconds_now();
   if (a.settings.run.threads > 0) set_threads(static_cast<int>(a.settings.run.threads));
@@ -200,10 +209,12 @@ void probe(const Asked& a) {
   const std::vector<LayerProbe> layers = probe_cell(model, a.what.task, a.what.cell, a.options);
   Report report = report_of(a, layers, seconds_now() - start);
   const Json json = json_of(a, layers);
-  const std::string text = a.json ? json.dump(2) + "\n" : to_markdown(report, a.out);
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  fmt::print("{}\n", a.json ? json.dump(2) : terminal_text(report, layers));
   if (a.out.empty()) return;
-  fs::create_directories(a.out);
+  std::error_code failed;
+  fs::create_directories(a.out, failed);
+  require(!failed, ExitCode::storage, "--out: cannot make '{}': {}", a.out.string(),
+          failed.message());
   write_file_atomically(a.out / "layers.csv", quantities_csv(layers));
   write_file_atomically(a.out / "layers.json", json.dump(2) + "\n");
   if (a.matrix) {
