@@ -51,6 +51,10 @@ void add_scores(const Json& accuracy, std::map<std::string, TestScore>& scores) 
     if (const Json* ceiling = task.value.find("ceiling")) {
       if (ceiling->is_number()) score.ceiling = ceiling->as_double();
     }
+    if (const Json* sections = task.value.find("sections")) {
+      for (const Json::Member& section : sections->members())
+        score.sections.push_back(section.value.as_double());
+    }
     scores[task.key] = std::move(score);
   }
 }

@@ -6,173 +6,28 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cstdlib>
-#include <set>
+#include <cerrno>
 
 #include "core/check.h"
-#include "core/device_calls.h"
 #include "core/files.h"
-#include "core/parallel.h"
 #include "train/from_settings.h"
 #include "train/quantities.h"
 #include "train/repro/estimate.h"
+#include "train/repro/machine.h"
 #include "train/repro/outcome.h"
+#include "train/repro/repro_command.h"
 #include "train/repro/repro_report.h"
 #include "train/repro/view.h"
 #include "train/trainer.h"
-#include "train/words.h"
 
 namespace farsight {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr VerbOption kOptions[] = {
-    {"level", "pocket|tiny|full|micro",
-     "how large: presets of these names, and micro, a trial run "
-     "of seconds [pocket]"},
-    {"table", "LIST", "tables to make: 1, 2, 3, all or none [all, or none beside --figure]"},
-    {"figure", "LIST",
-     "figures to make: 1, 4, 6a, 6b, 8, 9, 10, 11, all or none [all, or none beside --table]"},
-    {"seeds", "N", "runs of every training, with seeds 42, 43, ... [1]"},
-    {"lrs", "LIST",
-     "learning rates to try, for example 5e-4,1e-3,3e-3; the one that is best on the validation "
-     "examples is reported [the preset's]"},
-    {"init", "standard|released", "first parameters; the setting model.init"},
-    {"jobs", "N",
-     "runs at a time [a processor each; on GPUs as many as the level gives each of them]"},
-    {"out", "DIR", "folder of all runs and of the report [repro/LEVEL]"},
-    {"dry-run", "", "print the plan and stop"},
-    {"report-only", "", "train nothing: report on what is there, and say what is missing"},
-    {"overwrite", "", "delete runs of other settings that are in the way"},
-    {"help", "", "print this text and stop"},
-};
-
-struct Command {
-  ReproOptions options;
-  std::int64_t jobs = 0;  ///< 0: as many as fit
-  bool dry_run = false, report_only = false, overwrite = false;
-};
-
-std::int64_t integer(const Words& words, const std::string& flag, double most,
-                     std::int64_t otherwise) {
-  const auto text = words.value(flag);
-  if (!text) return otherwise;
-  const Setting range{.kind = Kind::integer, .least = 1, .most = most};
-  return std::get<std::int64_t>(parse_value(range, *text, "--" + flag));
-}
-
-std::vector<double> rates_of(const std::optional<std::string>& list) {
-  std::vector<double> rates;
-  if (!list) return rates;
-  for (std::size_t from = 0; from <= list->size();) {
-    const std::size_t end = std::min(list->find(',', from), list->size());
-    const Value rate =
-        parse_value(setting_named("train.lr"), list->substr(from, end - from), "--lrs");
-    require(std::get<double>(rate) > 0, ExitCode::usage, "--lrs: a learning rate must not be 0");
-    if (std::find(rates.begin(), rates.end(), std::get<double>(rate)) == rates.end()) {
-      rates.push_back(std::get<double>(rate));
-    }
-    from = end + 1;
-  }
-  return rates;
-}
-
-/// What every run of the reproduction decides for itself.
-void refuse_settings_of_runs(const Assignments& given) {
-  constexpr std::pair<std::string_view, std::string_view> kOwn[] = {
-      {"run.task", "--table and --figure"},
-      {"run.model", "--table and --figure"},
-      {"run.preset", "--level"},
-      {"run.seed", "--seeds"},
-      {"train.lr", "--lrs"},
-      {"run.threads", "--jobs"},
-      {"run.out", "--out"}};
-  for (const Assignment& assignment : given) {
-    for (const auto& [setting, instead] : kOwn) {
-      require(assignment.setting->name != setting, ExitCode::usage,
-              "farsight repro: {} is chosen by {}, not by itself", assignment.where, instead);
-    }
-  }
-}
-
-std::string text_of(const Value& value) {
-  return std::holds_alternative<std::string>(value) ? std::get<std::string>(value) : toml_of(value);
-}
-
-Command command_of(const Words& words) {
-  Command command;
-  ReproOptions& options = command.options;
-  options.level = repro_level(words.value("level").value_or("pocket")).name;
-  const auto tables = words.value("table"), figures = words.value("figure");
-  options.wanted.tables = table_names(tables.value_or(figures ? "none" : "all"));
-  options.wanted.figures = figure_names(figures.value_or(tables ? "none" : "all"));
-  options.seeds = integer(words, "seeds", 1000, 1);
-  options.rates = rates_of(words.value("lrs"));
-  options.out = words.value("out").value_or(fmt::format("repro/{}", options.level));
-  const Assignments given = words.assignments();
-  refuse_settings_of_runs(given);
-  for (const Assignment& assignment : given) {
-    options.settings.emplace_back(assignment.setting->name, text_of(assignment.value));
-  }
-  if (const auto init = words.value("init")) {
-    const Setting& setting = setting_named("model.init");
-    options.settings.emplace_back("model.init", text_of(parse_value(setting, *init, "--init")));
-  }
-  command.jobs = integer(words, "jobs", 1024, 0);
-  command.dry_run = words.has("dry-run");
-  command.report_only = words.has("report-only");
-  command.overwrite = words.has("overwrite");
-  return command;
-}
-
 /// Where this program lies; the models' programs lie beside it.
 fs::path program_folder() {
   return fs::read_symlink("/proc/self/exe").parent_path();
-}
-
-/// What runs at the same time, and on what.
-struct Machine {
-  Device device = Device::cpu;
-  Slots slots;
-  int threads = 1;  ///< of a run
-};
-
-std::vector<std::string> visible_gpus() {
-  std::vector<std::string> names;
-  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
-  if (visible == nullptr) {
-    for (int gpu = 0; gpu < gpu_count(); gpu++)
-      names.push_back(fmt::format("{}", gpu));
-    return names;
-  }
-  const std::string list = visible;
-  for (std::size_t from = 0; from < list.size();) {
-    const std::size_t end = std::min(list.find(',', from), list.size());
-    names.push_back(list.substr(from, end - from));
-    from = end + 1;
-  }
-  return names;
-}
-
-Machine machine_of(const Command& command, Device device, std::size_t runs) {
-  Machine machine{.device = device, .slots = {}};
-  const std::vector<std::string> gpus =
-      device == Device::cuda ? visible_gpus() : std::vector<std::string>();
-  const auto processors = static_cast<std::size_t>(threads());
-  const auto per_gpu = static_cast<std::size_t>(repro_level(command.options.level).runs_per_gpu);
-  const std::size_t fitting = gpus.empty() ? processors : per_gpu * gpus.size();
-  const std::size_t wanted = command.jobs > 0 ? static_cast<std::size_t>(command.jobs) : fitting;
-  const std::size_t slots = std::max<std::size_t>(1, std::min(wanted, runs));
-  for (std::size_t slot = 0; slot < slots; slot++) {
-    Environment& environment = machine.slots.emplace_back();
-    if (!gpus.empty()) {
-      environment.emplace_back("CUDA_VISIBLE_DEVICES", gpus[slot % gpus.size()]);
-    }
-  }
-  machine.threads = static_cast<int>(std::max<std::size_t>(1, processors / slots));
-  return machine;
 }
 
 Job job_of(const PlannedRun& run, const RunPaths& paths, const Machine& machine, double seconds) {
@@ -197,7 +52,7 @@ Job job_of(const PlannedRun& run, const RunPaths& paths, const Machine& machine,
   return job;
 }
 
-std::string plan_text(const Command& command, const std::vector<PlannedRun>& runs,
+std::string plan_text(const ReproCommand& command, const std::vector<PlannedRun>& runs,
                       const std::vector<RunCost>& costs, const Machine& machine) {
   std::string text =
       fmt::format("{:<34} {:>9} {:>8} {:>9}  {}\n", "run", "steps", "tokens", "time", "tested on");
@@ -256,7 +111,7 @@ class FolderLock {
 };
 
 /// Runs of other settings under the same names are deleted or refused, before anything is trained.
-void settle_conflicts(const Command& command, const std::vector<PlannedRun>& runs) {
+void settle_conflicts(const ReproCommand& command, const std::vector<PlannedRun>& runs) {
   for (const PlannedRun& run : runs) {
     const RunPaths paths = paths_of(command.options.out, run);
     const std::string other = other_settings(run, paths);
@@ -279,7 +134,7 @@ struct Trained {
   bool interrupted = false;
   std::size_t failed = 0;
 };
-Trained train_all(const Command& command, const std::vector<PlannedRun>& runs,
+Trained train_all(const ReproCommand& command, const std::vector<PlannedRun>& runs,
                   const std::vector<RunCost>& costs, const Machine& machine) {
   const fs::path& out = command.options.out;
   for (const char* part : {"runs", "tests", "logs"})
@@ -326,7 +181,7 @@ Outcomes read_all(const std::vector<PlannedRun>& runs, const fs::path& out) {
   return {runs, outcomes};
 }
 
-Device chosen_device(const Command& command) {
+Device chosen_device(const ReproCommand& command) {
   Settings settings;
   for (const auto& [name, text] : command.options.settings) {
     const Setting& setting = setting_named(name);
@@ -335,7 +190,7 @@ Device chosen_device(const Command& command) {
   return device_of(settings);
 }
 
-int carry_out(Command command) {
+int carry_out(ReproCommand command) {
   const Device device = chosen_device(command);
   if (!command.report_only) {
     command.options.settings.emplace_back("run.device", name_of(device));
@@ -375,14 +230,11 @@ int carry_out(Command command) {
 
 }  // namespace
 
-int run_repro(std::span<const std::string> arguments) {
-  const Words words("farsight repro", kOptions, {arguments.begin(), arguments.end()});
-  if (words.has("help")) {
-    fmt::print("{}", verb_help("farsight", "repro", kReproHelp, kOptions, Settings()));
-    return 0;
-  }
-  words.refuse_unknown();
-  return carry_out(command_of(words));
+int run_repro(std::span<const std::string> words) {
+  const ReproCommand command = parse_repro(words);
+  if (command.text.empty()) return carry_out(command);
+  fmt::print("{}", command.text);
+  return 0;
 }
 
 }  // namespace farsight

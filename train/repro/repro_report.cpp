@@ -8,6 +8,7 @@
 
 #include "core/parallel.h"
 #include "core/version.h"
+#include "train/ambiguities.h"
 #include "train/quantities.h"
 #include "train/reference.h"
 #include "train/repro/repro_figures.h"
@@ -222,7 +223,16 @@ ReportSection section_of_settings(const Outcomes& outcomes) {
                                       {"compiler", build_info().compiler},
                                       {"CPU", build_info().cpu_level},
                                       {"processors", fmt::format("{}", threads())}}};
-  return {"Settings", {protocol(outcomes), environment}};
+  ReportSection section = {"Settings", {}};
+  if (!outcomes.runs().empty()) {
+    section.blocks.emplace_back(Paragraph{fmt::format(
+        "What the paper leaves open, and how it was answered here; where runs differ, as {} has it.",
+        outcomes.runs().front().name)});
+    section.blocks.emplace_back(ambiguity_table(outcomes.runs().front().settings));
+  }
+  section.blocks.emplace_back(protocol(outcomes));
+  section.blocks.emplace_back(environment);
+  return section;
 }
 
 std::string verdict_lines(std::string_view heading, std::span<const Claim> claims,
