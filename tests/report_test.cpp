@@ -132,9 +132,9 @@ TEST_CASE("report: the page is whole, holds no script and needs nothing from out
 
 TEST_CASE("report: a verdict is a symbol and a word as well as a colour") {
   const std::string html = to_html(one_block(example_table()));
-  CHECK(occurrences(html, "<b role=\"img\" aria-label=\"pass\">✓</b> ") == 4);
-  CHECK(occurrences(html, "<b role=\"img\" aria-label=\"fail\">✗</b> ") == 1);
-  CHECK(occurrences(html, "<b role=\"img\" aria-label=\"missing\">○</b> ") == 1);
+  CHECK(occurrences(html, "<b role=\"img\" aria-label=\"pass\">✓</b>&nbsp;") == 4);
+  CHECK(occurrences(html, "<b role=\"img\" aria-label=\"fail\">✗</b>&nbsp;") == 1);
+  CHECK(occurrences(html, "<b role=\"img\" aria-label=\"missing\">○</b>&nbsp;") == 1);
   CHECK(mentions(html, "✓ as expected"));
   CHECK(mentions(html, "<td class=\"number fail\">"));
   CHECK(mentions(html, "<th scope=\"row\">standard</th>"));
@@ -166,6 +166,8 @@ TEST_CASE("report: Markdown keeps its tables whatever the cells hold") {
     CHECK_MESSAGE(occurrences(line, "|") - occurrences(line, "\\|") == 3, line);
   }
   CHECK(rows == 4);
+  CHECK(mentions(markdown, "| a<br>b |"));
+  CHECK(mentions(to_html(one_block(table)), "<th scope=\"row\">a<br>b</th>"));
   CHECK(!mentions(markdown, "\x1b"));
   CHECK(!mentions(markdown, "[c]("));
   const std::string fenced = to_markdown(one_block(Preformatted{"```\n# not a heading\n```"}));

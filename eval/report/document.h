@@ -42,7 +42,7 @@ struct Column {
   Align align = Align::text;
 };
 
-/// Not `Cell`, which is a configuration of a task (data/mqar.h).
+/// Not `Cell`, which is a configuration of a task (data/mqar.h). Line breaks in its text stay.
 struct TableCell {
   std::string text;
   Verdict verdict = Verdict::none;

@@ -43,7 +43,7 @@ std::string_view meaning_of(Verdict verdict) {
 /// The symbol, which a screen reader reads as the word.
 std::string mark_of(Verdict verdict) {
   if (verdict == Verdict::none) return "";
-  return fmt::format("<b role=\"img\" aria-label=\"{}\">{}</b> ", name_of(verdict),
+  return fmt::format("<b role=\"img\" aria-label=\"{}\">{}</b>&nbsp;", name_of(verdict),
                      symbol_of(verdict));
 }
 
@@ -71,13 +71,26 @@ std::string legend_of(const Table& table) {
   return legend.empty() ? "" : fmt::format("<p class=\"legend\">{}</p>\n", legend);
 }
 
+/// Line breaks are kept.
+std::string lines_html(std::string_view text) {
+  std::string html;
+  for (const char c : html_inline(text)) {
+    if (c == '\n') {
+      html += "<br>";
+    } else {
+      html += c;
+    }
+  }
+  return html;
+}
+
 std::string cell_html(const TableCell& cell, Align align, bool first) {
   const std::string_view element = first ? "th" : "td";
   const std::string note =
       cell.note.empty() ? "" : fmt::format("<small>{}</small>", html_inline(cell.note));
   // Bold only where it was judged; the colour of a verdict lies behind it.
   return fmt::format("<{}{}{}>{}{}{}</{}>", element, first ? " scope=\"row\"" : "",
-                     class_of(align, cell.verdict), mark_of(cell.verdict), html_inline(cell.text),
+                     class_of(align, cell.verdict), mark_of(cell.verdict), lines_html(cell.text),
                      note, element);
 }
 

@@ -48,6 +48,18 @@ std::string address(const std::filesystem::path& file, const std::filesystem::pa
   return text;
 }
 
+/// A cell's text: its lines on the one line that a row is.
+std::string lines_markdown(std::string_view text) {
+  std::string markdown;
+  while (true) {
+    const std::size_t end = text.find('\n');
+    markdown += markdown_inline(text.substr(0, end));
+    if (end == std::string_view::npos) return markdown;
+    markdown += "<br>";
+    text.remove_prefix(end + 1);
+  }
+}
+
 struct BlockMarkdown {
   const std::filesystem::path& folder;
 
@@ -78,7 +90,7 @@ struct BlockMarkdown {
       for (const TableCell& cell : row) {
         const std::string note =
             cell.note.empty() ? "" : fmt::format("<br>({})", markdown_inline(cell.note));
-        text += fmt::format(" {}{}{} |", symbol_of(cell.verdict), markdown_inline(cell.text), note);
+        text += fmt::format(" {}{}{} |", symbol_of(cell.verdict), lines_markdown(cell.text), note);
       }
       text += '\n';
     }
