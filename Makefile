@@ -2,7 +2,7 @@
 # `make help` lists them.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev build train eval report test test-gpu sanitize-gpu bench doctor format lint size asan tsan install clean
+.PHONY: help setup setup-dev build train eval report repro test test-gpu sanitize-gpu bench doctor format lint size asan tsan install clean
 
 # Every family has a program, and every program trains every model: mamba's says what there is.
 family := $(firstword $(subst -, ,$(MODEL)))
@@ -39,6 +39,13 @@ report: ## makes the page of a run again, finished or not   | make report RUN=ru
 	@$(if $(RUN),,echo 'report: which run? For example: make report RUN=runs/mine' >&2; exit 2)
 	@$(BUILD) --quiet release farsight_program
 	@build/bin/farsight report --run '$(RUN)' $(ARGS)
+
+repro: ## the paper's tables and figures: plan, runs, verdicts | make repro LEVEL=pocket TABLE=3 SEEDS=3 ARGS=--dry-run
+	@$(BUILD) --quiet release farsight_program mamba pythia hyena rwkv
+	@build/bin/farsight repro --level '$(or $(LEVEL),pocket)' $(if $(TABLE),--table '$(TABLE)') \
+	  $(if $(FIGURE),--figure '$(FIGURE)') $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(LRS),--lrs '$(LRS)') \
+	  $(if $(INIT),--init '$(INIT)') $(if $(RECIPE),--recipe '$(RECIPE)') $(if $(DEVICE),--device '$(DEVICE)') \
+	  $(if $(JOBS),--jobs '$(JOBS)') $(if $(OUT),--out '$(OUT)') $(ARGS)
 
 test: ## runs every test; the last line counts them           | make test
 	@$(BUILD) release
@@ -80,5 +87,5 @@ install: ## installs the programs                             | make install PRE
 	@$(BUILD) release
 	@cmake --install build --prefix '$(PREFIX)'
 
-clean: ## removes build/; runs/ stays                         | make clean
+clean: ## removes build/; runs/ and repro/ stay                         | make clean
 	@rm -rf build

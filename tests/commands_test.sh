@@ -2,7 +2,7 @@
 # The developer commands: what make passes on, what they print, how they fail.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
-unset TASK MODEL PRESET DEVICE SEED OUT ARGS RUN  # make would take them from the environment
+unset TASK MODEL PRESET DEVICE SEED OUT ARGS RUN LEVEL TABLE FIGURE SEEDS LRS INIT RECIPE JOBS  # make would take them from the environment
 
 passed=0
 failed=0
@@ -25,7 +25,7 @@ equals() { # NAME GOT EXPECTED
 plan() { env -u MAKEFLAGS -u MAKELEVEL make --dry-run "$@" 2>&1 | tr -s ' \\\n\t' ' '; }
 
 text=$(env -u MAKEFLAGS make)
-for target in setup build train eval report test bench doctor format lint size asan clean help; do
+for target in setup build train eval report repro test bench doctor format lint size asan clean help; do
   contains "make lists $target" $'\n'"$text" $'\n'"$target "
   contains "make shows an example of $target" "$text" "make $target"
 done
@@ -50,6 +50,10 @@ text=$(env -u MAKEFLAGS make eval 2>&1)
 equals "eval without a run fails" "$?" 2
 contains "eval without a run says so" "$text" "RUN="
 
+text=$(plan repro TABLE=3 SEEDS=3 LRS=5e-4,1e-3 INIT=released JOBS=7 ARGS=--dry-run)
+contains "repro passes everything on" "$text" \
+  "build/bin/farsight repro --level 'pocket' --table '3' --seeds '3' --lrs '5e-4,1e-3' --init 'released' --jobs '7' --dry-run"
+contains "repro builds all programs" "$text" "release farsight_program mamba pythia hyena rwkv"
 contains "report names the run" "$(plan report RUN=runs/mine)" "build/bin/farsight report --run 'runs/mine'"
 text=$(env -u MAKEFLAGS make report 2>&1)
 equals "report without a run fails" "$?" 2
