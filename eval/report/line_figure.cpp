@@ -21,7 +21,8 @@ constexpr int kWidth = 760;
 constexpr int kHeight = 400;
 constexpr std::size_t kMostRowsShown = 64;      // of the numbers below a figure
 constexpr std::size_t kFewPoints = 32;          // a symbol each does no harm, and one alone is seen
-constexpr std::size_t kMostMarksOfAnAxis = 12;  // written out, one a point
+constexpr std::size_t kMostMarksOfAnAxis = 32;  // written out, one a point that has room
+constexpr double kLeastGap = 0.07;              // between numbers, of a logarithmic axis
 
 bool has_band(const Series& series) {
   return std::any_of(series.points.begin(), series.points.end(),
@@ -121,8 +122,13 @@ std::string x_axis(const LineFigure& figure) {
   std::string text = log ? "set logscale x 2\n" : "";
   if (log && x.size() <= kMostMarksOfAnAxis) {
     std::string marks;
+    double before = 0;
     for (const double value : x) {
+      const bool room =
+          marks.empty() || std::log(value / before) >= kLeastGap * std::log(high / low);
+      if (!room) continue;
       marks += fmt::format("{}{}", marks.empty() ? "" : ", ", value);
+      before = value;
     }
     text += fmt::format("set xtics ({})\n", marks);
   }

@@ -47,7 +47,7 @@ pre { background: var(--shade); border-radius: 6px; padding: .9rem 1rem; overflo
 .summary p { margin: 0; color: var(--soft); }
 .summary p:first-child { color: var(--ink); }
 nav { margin-top: 1.5rem; font-size: .9rem; line-height: 1.9; }
-nav a { margin-right: 1.1rem; white-space: nowrap; }
+nav a { display: inline-block; margin-right: 1.1rem; }
 figure { margin: 1.75rem 0 2.25rem; }
 figcaption { max-width: 44rem; margin-bottom: .6rem; font-size: .925rem; line-height: 1.5; color: var(--soft); }
 .picture figcaption { margin: .5rem 0 0; }

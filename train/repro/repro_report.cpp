@@ -346,7 +346,7 @@ Table judged(std::string caption, std::span<const Claim> claims, const Outcomes&
     table.rows.push_back({{claim.name},
                           {claim.statement},
                           {words_of(verdict), verdict},
-                          {fmt::format("{}", fmt::join(numbers, ". "))}});
+                          {fmt::format("{}", fmt::join(numbers, "\n"))}});
   }
   return table;
 }
