@@ -86,6 +86,7 @@ std::vector<PairAnswer> answers_of(const MqarTask& task, const Batch& batch,
                      .pair_key = anatomy.asked[i] ? anatomy.asked[i]->key : -1,
                      .query_key = query.key,
                      .attainable = query.probability,
+                     .example_attainable = anatomy.reading.all_right,
                      .answer = answered(row, query, predictions)};
       for (std::size_t label = 0; label < query.labels; label++) {
         one.truth.push_back(row.labels[query.first_label + label].target);

@@ -27,6 +27,8 @@ struct PairAnswer {
   int query_key = 0;         ///< position of the key in the query
   /// That a perfect reader is right (data/oracle.h).
   double attainable = 0;
+  /// That it is right with all queries of the example together.
+  double example_attainable = 0;
   Source source = Source::none;
   /// Of a task with sections: whose value was answered, 0 to 3; else, and of none of them, -1.
   int section = -1;

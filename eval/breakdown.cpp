@@ -43,6 +43,34 @@ Breakdown breakdown_of(const MqarTask& task, std::span<const PairAnswer> answers
   return {.by_position = values_of(positions), .by_distance = values_of(distances)};
 }
 
+std::vector<Ceiling> ceilings_of(const MqarTask& task, std::span<const PairAnswer> answers) {
+  struct Sums {
+    double pairs = 0, pair = 0, cases = 0, case_ = 0;
+  };
+  std::vector<Sums> sums(task.cells.size());
+  for (std::size_t i = 0; i < answers.size(); i++) {
+    const PairAnswer& answer = answers[i];
+    Sums& cell = sums[answer.cell];
+    cell.pairs += 1;
+    cell.pair += answer.attainable;
+    const bool first =
+        i == 0 || answers[i - 1].cell != answer.cell || answers[i - 1].sample != answer.sample;
+    if (!first) continue;
+    cell.cases += 1;
+    cell.case_ += answer.example_attainable;
+  }
+  std::vector<Ceiling> ceilings;
+  for (const Sums& cell : sums) {
+    if (cell.pairs == 0) {
+      ceilings.emplace_back();
+    } else {
+      ceilings.push_back(
+          {.pair = 100 * cell.pair / cell.pairs, .case_ = 100 * cell.case_ / cell.cases});
+    }
+  }
+  return ceilings;
+}
+
 std::optional<SectionShares> section_shares(const MqarTask& task,
                                             std::span<const PairAnswer> answers) {
   if (!follows_layout(task) || layout_of(task, task.cells.front()).sections != 4) return {};

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "data/oracle.h"
 #include "eval/answers.h"
 #include "eval/mqar_metrics.h"
 
@@ -28,6 +29,10 @@ struct Breakdown {
 /// Pooled over all cells; bins without pairs are left out, and so are queries whose pair the context
 /// does not have.
 Breakdown breakdown_of(const MqarTask& task, std::span<const PairAnswer> answers);
+
+/// What a perfect reader would have had right of these queries, for each cell of the task; 100 for
+/// cells without answers. The answers of an example stand side by side.
+std::vector<Ceiling> ceilings_of(const MqarTask& task, std::span<const PairAnswer> answers);
 
 /// Of position robustness (tasks.md 4.1): the share of queries answered with the value of each
 /// section of the context, and with none of them, in percent; the mean over cells.

@@ -104,6 +104,18 @@ void require_readable(const Model& model, const MqarTask& task) {
   }
 }
 
+/// The examples of a cell that are asked for.
+std::vector<Batch> batches_for(const MqarTask& task, const RecallOptions& options, std::size_t cell,
+                               std::int64_t max_tokens) {
+  if (options.set == nullptr) {
+    return evaluation_batches(task, options.split, cell, options.examples_per_cell, max_tokens);
+  }
+  std::vector<Example> examples = options.set->read(cell);
+  const auto most = static_cast<std::size_t>(options.examples_per_cell);
+  if (examples.size() > most) examples.resize(most);
+  return batches_of(cell, examples, max_tokens);
+}
+
 }  // namespace
 
 Tensor index_tensor(const std::vector<std::int32_t>& values, const Shape& shape, Device device) {
@@ -126,12 +138,15 @@ RecallResult evaluate_recall(const Model& model, const MqarTask& task,
         std::clamp<std::int64_t>(options.micro_tokens / kPieceTokens, 1, options.examples_per_cell);
     const int columns = static_cast<int>(std::max<std::int64_t>(1, options.micro_tokens / rows));
     for (const Batch& batch :
-         evaluation_batches(task, options.split, cell, options.examples_per_cell,
-                            cut ? rows * length : options.micro_tokens)) {
+         batches_for(task, options, cell, cut ? rows * length : options.micro_tokens)) {
       const Answers answers = cut ? answer_in_pieces(model, batch, columns) : answer(model, batch);
       result.tokens += static_cast<std::int64_t>(batch.tokens.size());
       if (model.parameters->device() == Device::meta) continue;
-      metrics.add(batch, answers.predictions);
+      if (options.keep_answers) {
+        const auto kept = answers_of(task, batch, answers.predictions);
+        result.answers.insert(result.answers.end(), kept.begin(), kept.end());
+      }
+      metrics.add(batch, accepted(task, batch, answers.predictions));
       loss_sum += answers.loss;
       labels += batch.labels();
     }

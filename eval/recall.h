@@ -7,7 +7,8 @@
 
 #include <cstdint>
 
-#include "data/batches.h"
+#include "data/frozen_set.h"
+#include "eval/answers.h"
 #include "eval/mqar_metrics.h"
 #include "models/model.h"
 
@@ -15,8 +16,9 @@ namespace farsight {
 
 struct RecallResult {
   MqarScore score;
-  double loss = 0;          ///< mean cross-entropy over all labels of all cells
-  std::int64_t tokens = 0;  ///< fed
+  double loss = 0;                    ///< mean cross-entropy over all labels of all cells
+  std::int64_t tokens = 0;            ///< fed
+  std::vector<PairAnswer> answers{};  ///< of all cells, if they were to be kept
 };
 
 struct RecallOptions {
@@ -24,8 +26,12 @@ struct RecallOptions {
   std::int64_t examples_per_cell = 100;
   /// At most, in one forward pass; where a row cannot be cut, one row always fits.
   std::int64_t micro_tokens = 16384;
+  bool keep_answers = false;
+  /// The examples, in place of generated ones: a set of this task, whose split they are.
+  const FrozenSet* set = nullptr;
 };
 
+/// Where the context has a pair in several sections, the value of any of them is right.
 /// Scores do not depend on micro_tokens, but for the rounding of states where rows are cut. Throws
 /// Error(data) if the task has ids that the model has not, or examples longer than it can read.
 RecallResult evaluate_recall(const Model& model, const MqarTask& task,

@@ -44,6 +44,8 @@ constexpr VerbOption kEval[] = {
      "run's own [all]"},
     {"split", "test|valid", "which examples [test]"},
     {"limit", "N", "examples per cell, 0 = all [0]"},
+    {"data", "DIR", "or: a frozen set to test on (farsight data make, import)"},
+    {"per-query", "FILE", "write what was answered to every query, a line of JSON each"},
     {"json", "", "print JSON"},
 };
 constexpr VerbOption kGenerate[] = {
@@ -166,6 +168,11 @@ EvalOptions eval_options(const Words& words) {
   EvalOptions options;
   options.weights = weights_of(words, "eval");
   options.json = words.has("json");
+  options.set = words.value("data").value_or("");
+  options.per_query = words.value("per-query").value_or("");
+  require(options.set.empty() || !(words.has("task") || words.has("split")), ExitCode::usage,
+          "eval: --data names a set, which has a task and a split of its own; leave out {}",
+          words.has("task") ? "--task" : "--split");
   std::string list = words.value("task").value_or("all");
   while (list != "all" && !list.empty()) {
     const std::size_t comma = list.find(',');

@@ -31,9 +31,11 @@ struct Weights {
 
 struct EvalOptions {
   Weights weights;
-  std::vector<std::string> tasks;  ///< none: those that belong to the run's (test_tasks_of)
-  std::string split = "test";      ///< or valid
-  std::int64_t limit = 0;          ///< examples per cell; 0 = as many as the settings say
+  std::vector<std::string> tasks;   ///< none: those that belong to the run's (test_tasks_of)
+  std::string split = "test";       ///< or valid
+  std::filesystem::path set;        ///< a frozen set to test on, in place of tasks; or empty
+  std::filesystem::path per_query;  ///< where every answer is written; or empty
+  std::int64_t limit = 0;           ///< examples per cell; 0 = as many as the settings say
   bool json = false;
 };
 

@@ -10,7 +10,6 @@
 #include "core/parallel.h"
 #include "core/process.h"
 #include "core/version.h"
-#include "eval/recall.h"
 #include "ops/gemm.h"
 #include "train/command_line.h"
 #include "train/exchange.h"
@@ -20,6 +19,7 @@
 #include "train/quantities.h"
 #include "train/report.h"
 #include "train/task.h"
+#include "train/tested.h"
 #include "train/trainer.h"
 
 namespace farsight {
@@ -34,50 +34,6 @@ std::string device_text(Device device) {
   if (device == Device::cuda) return gpu_name();
   return fmt::format("{} ({} {})", name_of(device), threads(),
                      threads() == 1 ? "thread" : "threads");
-}
-
-TaskAccuracy accuracy_of(const Model& model, const MqarTask& task, const RecallOptions& options) {
-  const MqarScore score = evaluate_recall(model, task, options).score;
-  TaskAccuracy accuracy{.task = task.name,
-                        .pair = score.pair_accuracy,
-                        .token = score.token_accuracy,
-                        .case_ = score.case_accuracy,
-                        .micro_pair = score.micro_pair_accuracy};
-  for (const CellScore& cell : score.cells) {
-    accuracy.cells.emplace_back(fmt::format("{}x{}", cell.cell.length, cell.cell.pairs),
-                                cell.pairs.percent());
-  }
-  return accuracy;
-}
-
-std::vector<TaskAccuracy> accuracies(const Model& model, const Settings& settings,
-                                     const std::vector<std::string>& tasks, Split split,
-                                     std::int64_t limit) {
-  std::vector<TaskAccuracy> all;
-  const std::int64_t examples = split == Split::test ? settings.data.test_examples_per_cell
-                                                     : settings.data.valid_examples_per_cell;
-  for (const std::string& name : tasks) {
-    all.push_back(accuracy_of(model, task_of(settings, name),
-                              {.split = split,
-                               .examples_per_cell = limit > 0 ? limit : examples,
-                               .micro_tokens = settings.train.micro_tokens}));
-  }
-  return all;
-}
-
-/// Refuses a task whose ids or positions the model does not know.
-void require_admits(const Settings& settings, const Model& model, const MqarTask& task) {
-  const std::int64_t ids = task.model_vocabulary();
-  require(ids <= model.vocab_size, ExitCode::data,
-          "task {} uses token ids up to {}, the model knows {}: choose another --preset or a "
-          "smaller --data.vocabulary",
-          task.name, ids - 1, model.vocab_size);
-  for (const Cell& cell : task.cells) {
-    require(model.max_length == 0 || cell.length <= model.max_length, ExitCode::data,
-            "task {} has examples of {} tokens, and this {} ends at {}: choose other cells with "
-            "--task FILE.toml",
-            task.name, cell.length, settings.run.model, model.max_length);
-  }
 }
 
 std::string header(const Settings& settings, const Model& model, std::int64_t steps,
@@ -137,7 +93,7 @@ void run_train(const Command& command) {
                    .tested_step = state.best_step,
                    .peak_memory_bytes = arena(device).peak_bytes(),
                    .parameter_hash = parameter_hash(model)};
-  result.accuracy = accuracies(model, settings, test_tasks_of(settings), Split::test, 0);
+  result.accuracy = tested(model, settings, {.tasks = test_tasks_of(settings), .set = {}});
   record.finish(result);
   const std::string folder = record.folder().string();
   print("\n" + accuracy_table(settings, result.accuracy));
@@ -167,18 +123,20 @@ void run_eval(const Command& command) {
   const Settings& settings = command.settings();
   const EvalOptions& options = command.eval;
   const Model model = loaded_model(settings, options.weights);
-  const std::vector<std::string> tasks =
-      options.tasks.empty() ? test_tasks_of(settings) : options.tasks;
-  for (const std::string& name : tasks) {
-    require_admits(settings, model, task_of(settings, name));
-  }
-  const std::vector<TaskAccuracy> result = accuracies(
-      model, settings, tasks, options.split == "valid" ? Split::valid : Split::test, options.limit);
+  const bool own = options.tasks.empty() && options.set.empty();
+  const std::vector<TaskAccuracy> result =
+      tested(model, settings,
+             {.tasks = own ? test_tasks_of(settings) : options.tasks,
+              .set = options.set,
+              .split = options.split == "valid" ? Split::valid : Split::test,
+              .limit = options.limit,
+              .per_query = options.per_query});
   if (options.json) {
     print(accuracy_json(result).dump(2) + "\n");
     return;
   }
   print(accuracy_table(settings, result));
+  print("\n" + metrics_table(result));
   print("\n" + cell_table(result));
 }
 

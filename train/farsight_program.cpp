@@ -11,6 +11,7 @@
 #include "core/check.h"
 #include "core/process.h"
 #include "core/version.h"
+#include "train/data_verb.h"
 #include "train/doctor.h"
 #include "train/nearest.h"
 #include "train/probe_verb.h"
@@ -45,6 +46,7 @@ int run_doctor(VerbWords words) {
 
 /// In the order of --help. A verb is a function in a file of its own; this is its only other place.
 constexpr FarsightVerb kVerbs[] = {
+    {"data", kDataHelp, run_data_verb},
     {"doctor", kDoctorHelp, run_doctor},
     {"probe", kProbeHelp, run_probe_verb},
     {"report", kReportHelp, run_report_verb},

@@ -99,17 +99,95 @@ std::string cell_table(const std::vector<TaskAccuracy>& accuracy) {
   return text;
 }
 
+namespace {
+
+Json bins_json(const std::vector<Bin>& bins) {
+  Json json = Json::array();
+  for (const Bin& bin : bins) {
+    json.push_back(Json::object({{"from", bin.begin},
+                                 {"to", bin.end},
+                                 {"pair", bin.pairs.percent()},
+                                 {"pairs", bin.pairs.total}}));
+  }
+  return json;
+}
+
+Json index_json(const std::optional<double>& index) {
+  return index ? Json(*index) : Json();
+}
+
+std::string index_text(const std::optional<double>& index) {
+  return index ? fmt::format("{:.2f}", *index) : "not measured";
+}
+
+/// What only some tasks have.
+void add_details(const TaskAccuracy& entry, Json& task) {
+  if (entry.sections) {
+    const auto& shares = entry.sections->section;
+    task["sections"] = Json::object({{"0-25", shares[0]},
+                                     {"25-50", shares[1]},
+                                     {"50-75", shares[2]},
+                                     {"75-100", shares[3]},
+                                     {"none", entry.sections->none}});
+  }
+  if (entry.shortcuts) {
+    task["shortcuts"] =
+        Json::object({{"position", index_json(entry.shortcuts->position)},
+                      {"anchor", index_json(entry.shortcuts->anchor)},
+                      {"last_key_token", index_json(entry.shortcuts->last_key_token)}});
+  }
+}
+
+}  // namespace
+
+std::string metrics_table(const std::vector<TaskAccuracy>& accuracy) {
+  std::string text =
+      "| task | pair | ceiling | token | case | ceiling, case | micro pair |\n"
+      "|---|---|---|---|---|---|---|\n";
+  for (const TaskAccuracy& entry : accuracy) {
+    text += fmt::format("| {} | {:.2f} | {:.2f} | {:.2f} | {:.2f} | {:.2f} | {:.2f} |\n",
+                        entry.task, entry.pair, entry.ceiling.pair, entry.token, entry.case_,
+                        entry.ceiling.case_, entry.micro_pair);
+  }
+  for (const TaskAccuracy& entry : accuracy) {
+    if (!entry.sections) continue;
+    const auto& shares = entry.sections->section;
+    text += fmt::format(
+        "\n{}: answers from the sections 0-25 % {:.1f}, 25-50 % {:.1f}, 50-75 % {:.1f}, 75-100 % "
+        "{:.1f}, from none {:.1f}\n",
+        entry.task, shares[0], shares[1], shares[2], shares[3], entry.sections->none);
+  }
+  for (const TaskAccuracy& entry : accuracy) {
+    if (!entry.shortcuts) continue;
+    text += fmt::format(
+        "\nshortcut indices of a run trained on {}, 0 none to 1 all: position {}, anchor token {}, "
+        "last key token {}\n",
+        entry.task, index_text(entry.shortcuts->position), index_text(entry.shortcuts->anchor),
+        index_text(entry.shortcuts->last_key_token));
+  }
+  return text;
+}
+
 Json accuracy_json(const std::vector<TaskAccuracy>& accuracy) {
   Json json = Json::object();
   for (const TaskAccuracy& entry : accuracy) {
     Json task = Json::object({{"pair", entry.pair},
                               {"token", entry.token},
                               {"case", entry.case_},
-                              {"micro_pair", entry.micro_pair}});
+                              {"micro_pair", entry.micro_pair},
+                              {"ceiling", entry.ceiling.pair},
+                              {"ceiling_case", entry.ceiling.case_}});
     task["cells"] = Json::object();
     for (const auto& [cell, percent] : entry.cells) {
       task["cells"][cell] = percent;
     }
+    task["cell_ceilings"] = Json::object();
+    for (const auto& [cell, percent] : entry.cell_ceilings) {
+      task["cell_ceilings"][cell] = percent;
+    }
+    task["by_position"] = bins_json(entry.breakdown.by_position);
+    task["by_distance"] = bins_json(entry.breakdown.by_distance);
+    add_details(entry, task);
     json[entry.task] = std::move(task);
   }
   return json;
@@ -140,7 +218,7 @@ Json result_json(const Settings& settings, const RunResult& result) {
 }
 
 std::string accuracy_table(const Settings& settings, const std::vector<TaskAccuracy>& accuracy) {
-  std::vector<std::string> tasks, ours, papers;
+  std::vector<std::string> tasks, ours, ceilings, papers;
   bool in_paper = false;
   const std::string own = own_task_name(settings);
   for (const std::string& task : columns_of(settings, accuracy)) {
@@ -153,6 +231,7 @@ std::string accuracy_table(const Settings& settings, const std::vector<TaskAccur
   }
   std::string text = table_line(fmt::format("trained on {}", own), tasks, tasks);
   text += table_line(fmt::format("this run ({})", settings.run.preset), ours, tasks);
+  text += table_line("ceiling", ceilings, tasks);
   if (!in_paper) {
     return text +
            fmt::format("The paper has no numbers for {} trained on {}.\n", settings.run.model, own);

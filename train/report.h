@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "core/json.h"
+#include "eval/breakdown.h"
+#include "eval/shortcuts.h"
 #include "train/settings.h"
 
 namespace farsight {
@@ -22,6 +24,11 @@ struct TaskAccuracy {
   double case_ = 0;       ///< macro average; examples with every pair right
   double micro_pair = 0;  ///< over all pairs of all cells
   std::vector<std::pair<std::string, double>> cells{};  ///< "64x4" (length x pairs): pair accuracy
+  Ceiling ceiling{};                                    ///< macro average; data/oracle.h
+  std::vector<std::pair<std::string, double>> cell_ceilings{};  ///< of pair accuracy
+  Breakdown breakdown{};
+  std::optional<SectionShares> sections{};
+  std::optional<ShortcutIndices> shortcuts{};  ///< with the task that the run was trained on
 };
 
 struct RunResult {
@@ -45,6 +52,9 @@ Json result_json(const Settings& settings, const RunResult& result);
 
 /// The member `accuracy` of result.json.
 Json accuracy_json(const std::vector<TaskAccuracy>& accuracy);
+/// Token, case and micro pair accuracy of each task beside its pair accuracy and ceilings, a
+/// Markdown table; then, where they were measured, the shares of sections and the shortcut indices.
+std::string metrics_table(const std::vector<TaskAccuracy>& accuracy);
 /// Pair accuracy by cell, a Markdown table with one column a task.
 std::string cell_table(const std::vector<TaskAccuracy>& accuracy);
 
@@ -53,6 +63,7 @@ std::string cell_table(const std::vector<TaskAccuracy>& accuracy);
 ///
 ///   trained on standard     standard     last  shuffle
 ///   this run (pocket)          99.80    31.20    40.02
+///   ceiling                   100.00   100.00    99.87
 ///   paper, Mamba 130M          99.72    15.44    22.37
 std::string accuracy_table(const Settings& settings, const std::vector<TaskAccuracy>& accuracy);
 

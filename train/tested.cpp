@@ -1,0 +1,106 @@
+#include "train/tested.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+#include "core/check.h"
+#include "core/files.h"
+#include "data/audit.h"
+#include "eval/recall.h"
+#include "train/task.h"
+
+namespace farsight {
+namespace {
+
+/// Refuses a task whose ids or positions the model does not know.
+void require_admits(const Settings& settings, const Model& model, const MqarTask& task) {
+  const std::int64_t ids = task.model_vocabulary();
+  require(ids <= model.vocab_size, ExitCode::data,
+          "task {} uses token ids up to {}, the model knows {}: choose another --preset or a "
+          "smaller --data.vocabulary",
+          task.name, ids - 1, model.vocab_size);
+  for (const Cell& cell : task.cells) {
+    require(model.max_length == 0 || cell.length <= model.max_length, ExitCode::data,
+            "task {} has examples of {} tokens, and this {} ends at {}: choose other cells with "
+            "--task FILE.toml",
+            task.name, cell.length, settings.run.model, model.max_length);
+  }
+}
+
+std::string cell_name(const Cell& cell) {
+  return fmt::format("{}x{}", cell.length, cell.pairs);
+}
+
+TaskAccuracy accuracy_of(const MqarTask& task, const RecallResult& result) {
+  const MqarScore& score = result.score;
+  TaskAccuracy accuracy{.task = task.name,
+                        .pair = score.pair_accuracy,
+                        .token = score.token_accuracy,
+                        .case_ = score.case_accuracy,
+                        .micro_pair = score.micro_pair_accuracy};
+  const std::vector<Ceiling> ceilings = ceilings_of(task, result.answers);
+  for (std::size_t i = 0; i < task.cells.size(); i++) {
+    const std::string name = cell_name(task.cells[i]);
+    accuracy.cells.emplace_back(name, score.cells[i].pairs.percent());
+    accuracy.cell_ceilings.emplace_back(name, ceilings[i].pair);
+  }
+  accuracy.ceiling = mean_ceiling(ceilings);
+  accuracy.breakdown = breakdown_of(task, result.answers);
+  accuracy.sections = section_shares(task, result.answers);
+  return accuracy;
+}
+
+void write_answers(const std::filesystem::path& path, const std::vector<TaskAnswers>& tasks) {
+  write_file_atomically(path, [&](OutputFile& file) {
+    for (const TaskAnswers& task : tasks) {
+      for (const PairAnswer& answer : task.answers) {
+        file.write(json_line(task.task, answer) + "\n");
+      }
+    }
+  });
+}
+
+}  // namespace
+
+std::vector<TaskAccuracy> tested(const Model& model, const Settings& settings,
+                                 const TestOptions& options) {
+  std::optional<FrozenSet> set;
+  std::vector<TaskAnswers> tasks;
+  if (!options.set.empty()) {
+    set.emplace(options.set);
+    tasks.push_back({set->task(), {}});
+  }
+  for (const std::string& name : options.tasks) {
+    tasks.push_back({task_of(settings, name), {}});
+  }
+  for (const TaskAnswers& task : tasks) {
+    require_admits(settings, model, task.task);
+  }
+  const std::int64_t generated = options.split == Split::test
+                                     ? settings.data.test_examples_per_cell
+                                     : settings.data.valid_examples_per_cell;
+  const std::int64_t all = set ? std::numeric_limits<std::int64_t>::max() : generated;
+  std::vector<TaskAccuracy> accuracies;
+  for (TaskAnswers& task : tasks) {
+    RecallResult result =
+        evaluate_recall(model, task.task,
+                        {.split = options.split,
+                         .examples_per_cell = options.limit > 0 ? options.limit : all,
+                         .micro_tokens = settings.train.micro_tokens,
+                         .keep_answers = true,
+                         .set = set ? &*set : nullptr});
+    accuracies.push_back(accuracy_of(task.task, result));
+    task.answers = std::move(result.answers);
+  }
+  const std::string own = own_task_name(settings);
+  const auto home = std::find_if(accuracies.begin(), accuracies.end(),
+                                 [&](const TaskAccuracy& entry) { return entry.task == own; });
+  if (home != accuracies.end()) home->shortcuts = shortcut_indices(own_task(settings), tasks);
+  if (!options.per_query.empty()) write_answers(options.per_query, tasks);
+  return accuracies;
+}
+
+}  // namespace farsight
