@@ -71,12 +71,36 @@ std::string comparison_note(const Settings& settings) {
 
 }  // namespace
 
+namespace {
+
+using CellValues = std::vector<std::pair<std::string, double>>;
+
+/// A column of cell_table: the value of a cell, or "-".
+std::string value_text(const CellValues& values, std::string_view cell) {
+  const auto found = std::find_if(values.begin(), values.end(),
+                                  [&](const auto& value) { return value.first == cell; });
+  return found == values.end() ? "-" : fmt::format("{:.2f}", found->second);
+}
+
+bool below_hundred(const CellValues& ceilings) {
+  return std::any_of(ceilings.begin(), ceilings.end(),
+                     [](const auto& ceiling) { return ceiling.second < 100; });
+}
+
+}  // namespace
+
 std::string cell_table(const std::vector<TaskAccuracy>& accuracy) {
   std::string text = "| cell |";
   std::string rule = "|---|";
-  for (const TaskAccuracy& entry : accuracy) {
-    text += fmt::format(" {} |", entry.task);
+  std::vector<const CellValues*> columns;
+  const auto add_column = [&](std::string_view title, const CellValues& values) {
+    text += fmt::format(" {} |", title);
     rule += "---|";
+    columns.push_back(&values);
+  };
+  for (const TaskAccuracy& entry : accuracy) {
+    add_column(entry.task, entry.cells);
+    if (below_hundred(entry.cell_ceilings)) add_column("its ceiling", entry.cell_ceilings);
   }
   text += '\n' + rule + '\n';
   std::vector<std::string> cells;  // of all tasks, which need not have the same ones
@@ -88,11 +112,8 @@ std::string cell_table(const std::vector<TaskAccuracy>& accuracy) {
   }
   for (const std::string& cell : cells) {
     text += fmt::format("| {} |", cell);
-    for (const TaskAccuracy& entry : accuracy) {
-      const auto found = std::find_if(entry.cells.begin(), entry.cells.end(),
-                                      [&](const auto& other) { return other.first == cell; });
-      const bool has = found != entry.cells.end();
-      text += fmt::format(" {} |", has ? fmt::format("{:.2f}", found->second) : "-");
+    for (const CellValues* values : columns) {
+      text += fmt::format(" {} |", value_text(*values, cell));
     }
     text += '\n';
   }
@@ -227,6 +248,7 @@ std::string accuracy_table(const Settings& settings, const std::vector<TaskAccur
     in_paper = in_paper || paper.has_value();
     tasks.push_back(task);
     ours.push_back(cell_text(entry ? std::optional(entry->pair) : std::nullopt));
+    ceilings.push_back(cell_text(entry ? std::optional(entry->ceiling.pair) : std::nullopt));
     papers.push_back(cell_text(paper));
   }
   std::string text = table_line(fmt::format("trained on {}", own), tasks, tasks);

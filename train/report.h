@@ -55,7 +55,8 @@ Json accuracy_json(const std::vector<TaskAccuracy>& accuracy);
 /// Token, case and micro pair accuracy of each task beside its pair accuracy and ceilings, a
 /// Markdown table; then, where they were measured, the shares of sections and the shortcut indices.
 std::string metrics_table(const std::vector<TaskAccuracy>& accuracy);
-/// Pair accuracy by cell, a Markdown table with one column a task.
+/// Pair accuracy by cell, a Markdown table with one column a task, and one of ceilings behind it
+/// where some are below 100.
 std::string cell_table(const std::vector<TaskAccuracy>& accuracy);
 
 /// This run beside the paper's row for the same model and training set, with a line that says what
