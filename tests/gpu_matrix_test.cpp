@@ -74,7 +74,7 @@ TEST_CASE("gpu: the matrices of a model's layers agree with the CPU's") {
   if (!have_gpu()) return;
   for (const char* name : {"mamba", "mamba-gs", "pythia", "hyena", "rwkv"}) {
     INFO(std::string(name));
-    const OnBothDevices models(Flags{{"run.model", name}});
+    const OnBothDevices models(Flags{{"run.model", name}, {"model.n_head", "2"}});
     const Tensor tokens = indices(some_tokens(32, models.cpu.vocab_size), {1, 32});
     for (std::int64_t layer = 0; layer < layer_count(models.cpu); layer++) {
       const Tensor expected = attention_matrix(models.cpu, tokens, layer);

@@ -57,6 +57,21 @@ InAndOut through(const AttentionInputs& in) {
   return {v, y, head};
 }
 
+struct RowRange {
+  std::int64_t row, rows;
+};
+
+/// The rows that reconstruction_error looks at.
+std::vector<RowRange> checked_rows(std::int64_t T) {
+  constexpr std::int64_t kAll = 4096, kStretches = 32, kStretch = 64;
+  if (T <= kAll) return {{0, T}};
+  std::vector<RowRange> ranges;
+  for (std::int64_t i = 0; i < kStretches; i++) {
+    ranges.push_back({i * (T - kStretch) / (kStretches - 1), kStretch});
+  }
+  return ranges;
+}
+
 }  // namespace
 
 Tensor weight_matrix(const Mixing& mixing, const MatrixPart& part) {
@@ -92,17 +107,15 @@ double reconstruction_error(const Mixing& mixing, std::int64_t channels) {
 
 double reconstruction_error(const Mixing& mixing, std::int64_t channels,
                             const MatrixSource& source) {
-  constexpr std::int64_t kPieceElements = 1 << 24;
   const NoTape inference;
   const InAndOut of = std::visit([](const auto& in) { return through(in); }, mixing);
   const std::int64_t all = matrix_channels(mixing), T = of.x.dim(1), D = of.x.dim(2);
   const std::int64_t asked = std::min(channels, all);
-  const std::int64_t piece = std::clamp<std::int64_t>(kPieceElements / T, 1, T);
+  const std::vector<RowRange> ranges = checked_rows(T);
   double apart = 0, norm = 0;
   for (std::int64_t i = 0; i < asked; i++) {
     const std::int64_t c = i * all / asked;
-    for (std::int64_t row = 0; row < T; row += piece) {
-      const std::int64_t rows = std::min(piece, T - row);
+    for (const auto& [row, rows] : ranges) {
       const Tensor W = exactly(source({.row = row, .rows = rows, .channel = c, .channels = 1}));
       for (std::int64_t r = 0; r < rows; r++) {
         for (std::int64_t j = c * of.width; j < (c + 1) * of.width; j++) {
