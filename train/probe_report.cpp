@@ -77,7 +77,7 @@ Table quantities_table(const std::vector<LayerProbe>& layers) {
 }
 
 Table delta_table(const std::vector<LayerProbe>& layers) {
-  Table table{.caption = "Mean step by what a token is; below it, without the gate",
+  Table table{.caption = "Mean step by what a token is (plain: without the gate's factor)",
               .columns = {{"layer", Align::number}}};
   for (const TokenRole role : kRoles) {
     table.columns.push_back({std::string(role_name(role)), Align::number});
@@ -116,6 +116,7 @@ std::string plain_text(const Table& table) {
       }
       text += fmt::format("{}{:>{}}", i == 0 ? "" : "  ", row[i], width);
     }
+    text.erase(text.find_last_not_of(' ') + 1);
     text += "\n";
   }
   return text;
