@@ -197,7 +197,7 @@ TEST_CASE("hyena: what is longer than its filter is refused, before training and
   Settings settings = settings_of("hyena", "pocket");
   settings.model.l_max = 63;
   CHECK(mentions(refusal([&] { model_of(settings, Device::meta); }),
-                 "data.lengths: 64 tokens are more than model.l_max = 63"));
+                 "64 tokens are more than model.l_max = 63"));
   CHECK(code == ExitCode::usage);
 }
 
