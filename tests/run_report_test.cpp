@@ -51,19 +51,14 @@ void write_result(const fs::path& folder) {
     "tested_step": 2500, "peak_memory_bytes": 1048576, "version": "0.1.0 (abc)",
     "environment": {"cpu": "a <processor>", "memory_bytes": 8589934592},
     "accuracy": {
-  "standard" : {
-    "pair" : 99.5,
-    "token" : 99.25,
-    "case" : 90,
-    "micro_pair" : 98,
-    "ceiling" : 100,
-    "cells" : {"32x1" : 100, "32x8" : 99}
-  },
-               "last" : {
-    "pair" : 20, "token" : null, "cells" : {
-      "32x1" : 30, "64x8" : 10
-    }
-  }}})json");
+      "standard": {"pair": 99.5, "token": 99.25, "case": 90, "micro_pair": 98, "ceiling": 100,
+                   "cells": {"32x1": 100, "32x8": 99},
+                   "cell_ceilings": {"32x1": 100, "32x8": 99.25},
+                   "by_position": [{"from": 0, "to": 5, "pair": 80, "pairs": 10}],
+                   "by_distance": [{"from": 8, "to": 16, "pair": 70, "pairs": 10}],
+                   "sections": {"0-25": 60, "25-50": 20, "50-75": 10, "75-100": 5, "none": 5},
+                   "shortcuts": {"position": 0.25, "last_key_token": null}},
+      "last": {"pair": 20, "token": null, "cells": {"32x1": 30, "64x8": 10}}}})json");
 }
 
 std::string markdown_of(const fs::path& folder) {
@@ -88,7 +83,8 @@ TEST_CASE("run report: a finished run has accuracies, curves, ambiguities, setti
        {"# mamba trained on standard, preset pocket", "123,456 parameters, 3,000 steps",
         "1 min 02 s", "Recipe paper-code, seed 42, f32.",
         "| standard | 99.50 | 99.72 | 100.00 | 99.25 | 90.00 |",
-        "| last | 20.00 | 15.44 | – | – | – |", "| 32x1 | 100.00 | 30.00 |", "| 32x8 | 99.00 | – |",
+        "| last | 20.00 | 15.44 | – | – | – |", "| 32x1 | 100.00 | 30.00 |",
+        "99.00<br>(ceiling 99.25)", "| position | 0.25 |", "| last key token | not measured |",
         "| 64x8 | – | 10.00 |", "compare the order", "| train.lr | 0.5 | this run |",
         "| data.examples_per_cell | `100` | `20000` | `100` |",
         "| checkpoint.best_by | `last` | `pair-accuracy` | `last` |", "| cpu | a \\<processor\\> |",
@@ -102,6 +98,9 @@ TEST_CASE("run report: a finished run has accuracies, curves, ambiguities, setti
     CHECK_MESSAGE(fs::exists(folder / "a" / file), file);
   }
   CHECK(lines_in(folder / "a/figures/loss.csv") == 101);
+  CHECK(mentions(read_plainly(folder / "a/figures/by-position.csv"), "\n2.5,80\n"));
+  CHECK(mentions(read_plainly(folder / "a/figures/by-distance.csv"), "\n8,70\n"));
+  CHECK(mentions(read_plainly(folder / "a/figures/sections.csv"), "\n4,none,5\n"));
 }
 
 TEST_CASE("run report: an unfinished run says what is missing") {

@@ -9,6 +9,7 @@
 #include "core/files.h"
 #include "core/version.h"
 #include "train/ambiguities.h"
+#include "train/answer_places.h"
 #include "train/learning_curves.h"
 #include "train/quantities.h"
 #include "train/reference.h"
@@ -102,7 +103,9 @@ Table accuracy_of(const RunFiles& run, const Json& accuracy) {
 
 /// One row a cell, one column a task: cells that only some tasks have are among them.
 Table cells_of(const Json& accuracy) {
-  Table table{.caption = "Pair accuracy in percent by cell, length x pairs.",
+  Table table{.caption =
+                  "Pair accuracy in percent by cell, length x pairs; below it the ceiling, "
+                  "where it is less than 100.",
               .columns = {{"cell"}}};
   std::vector<std::string> names;
   for (const Json::Member& task : accuracy.members()) {
@@ -117,7 +120,12 @@ Table cells_of(const Json& accuracy) {
     std::vector<TableCell> row = {{name}};
     for (const Json::Member& task : accuracy.members()) {
       const Json* cells = task.value.find("cells");
-      row.push_back({percent(cells != nullptr ? number(*cells, name) : std::nullopt)});
+      TableCell cell{percent(cells != nullptr ? number(*cells, name) : std::nullopt)};
+      const Json* ceilings = task.value.find("cell_ceilings");
+      const auto ceiling = ceilings != nullptr ? number(*ceilings, name) : std::nullopt;
+      constexpr double kShown = 99.995;  // what is not 100.00
+      if (ceiling && *ceiling < kShown) cell.note = fmt::format("ceiling {:.2f}", *ceiling);
+      row.push_back(std::move(cell));
     }
     table.rows.push_back(std::move(row));
   }
@@ -248,6 +256,8 @@ Report run_report(const RunFiles& run, const Gnuplot& gnuplot) {
                                      own_task_name(run.settings), settings.preset),
                 .summary = summary_of(run)};
   report.sections.push_back(accuracy_section(run));
+  ReportSection places = answer_places(run, gnuplot);
+  if (!places.blocks.empty()) report.sections.push_back(std::move(places));
   report.sections.push_back(learning_curves(run, gnuplot));
   report.sections.push_back({"Ambiguities in force", {ambiguity_table(run.settings)}});
   report.sections.push_back(settings_section(run));
