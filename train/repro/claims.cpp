@@ -79,11 +79,12 @@ std::vector<Claim> make_bands() {
   };
 }
 
-/// Global selection above the three others of its family.
-std::vector<Condition> gate_is_best(const char* task, const char* test) {
+/// Global selection above the three others of its family by some points.
+std::vector<Condition> gate_is_best(const char* task, const char* test, double points) {
   std::vector<Condition> conditions;
   for (const char* other : {"mamba", "mamba-2x", "mamba-4x"}) {
-    conditions.push_back(higher(trial("mamba-gs", task, test), trial(other, task, test)));
+    conditions.push_back(
+        higher_by(trial("mamba-gs", task, test), trial(other, task, test), points));
   }
   return conditions;
 }
@@ -115,23 +116,30 @@ std::vector<Claim> make_orders() {
         higher(mamba("shuffle", "standard"), mamba("shuffle", "shuffle"))}},
       {"T2 more value tokens than trained",
        "2",
-       "trained on k1v1, k1v2 and k2v2 fail (below 5)",
-       {at_most(mamba("k1v1", "k1v2"), 5), at_most(mamba("k1v1", "k2v2"), 5)}},
+       "trained on k1v1 and good at it (at least 50), k1v2 and k2v2 fail (at most 5)",
+       {at_least(mamba("k1v1", "k1v1"), 50), at_most(mamba("k1v1", "k1v2"), 5),
+        at_most(mamba("k1v1", "k2v2"), 5)}},
       {"T2 part of the key is enough",
        "2",
-       "trained on k1v2, k2v2 is answered within 2 points of k1v2: one key token decides",
-       {higher_by(mamba("k1v2", "k2v2"), mamba("k1v2", "k1v2"), -2)}},
+       "trained on k1v2 and good at it (at least 50), k2v2 is answered within 2 points of k1v2: "
+       "one "
+       "key token decides",
+       {at_least(mamba("k1v2", "k1v2"), 50),
+        higher_by(mamba("k1v2", "k2v2"), mamba("k1v2", "k1v2"), -2)}},
       {"T3 the gate finds dense n-grams", "3",
-       "K4V8-Shuffle: global selection above Mamba with one, two and four times the state",
-       gate_is_best(kDense, kDense)},
+       "K4V8-Shuffle: global selection at least 5 points above Mamba with one, two and four times "
+       "the state",
+       gate_is_best(kDense, kDense, 5)},
       {"T3 the gate against key noise", "3",
-       "K2V2-Robustness: global selection above Mamba with one, two and four times the state",
-       gate_is_best("k2v2", "ngram-robustness")},
+       "K2V2-Robustness: global selection at least 1 point above Mamba with one, two and four "
+       "times "
+       "the state",
+       gate_is_best("k2v2", "ngram-robustness", 1)},
       {"T3 the gate against the shortcut", "3",
-       "Std-Last and Std-Shuffle: global selection above the rest of its family",
+       "Std-Last and Std-Shuffle: global selection at least 1 point above the rest of its family",
        [] {
-         std::vector<Condition> both = gate_is_best("standard", "last");
-         const std::vector<Condition> more = gate_is_best("standard", "shuffle");
+         std::vector<Condition> both = gate_is_best("standard", "last", 1);
+         const std::vector<Condition> more = gate_is_best("standard", "shuffle", 1);
          both.insert(both.end(), more.begin(), more.end());
          return both;
        }()},
@@ -212,10 +220,10 @@ Verdict judge(const Trial& trial, const Accuracies& accuracies) {
 std::string describe(const Condition& condition) {
   const bool below = std::isfinite(condition.most), above = std::isfinite(condition.least);
   if (condition.minus) {
-    const std::string than = describe(*condition.minus);
+    const std::string than = brief(*condition.minus);
     if (condition.strict) return fmt::format("more than {}", than);
-    return condition.least < 0 ? fmt::format("at most {} points below {}", -condition.least, than)
-                               : fmt::format("at least {} points above {}", condition.least, than);
+    return condition.least < 0 ? fmt::format("at most {} below {}", -condition.least, than)
+                               : fmt::format("at least {} above {}", condition.least, than);
   }
   if (above && below) return fmt::format("{} to {}", condition.least, condition.most);
   return above ? fmt::format("at least {}", condition.least)
@@ -227,11 +235,9 @@ std::string describe(const Condition& condition, const Accuracies& accuracies) {
     const std::optional<double> value = accuracies(trial);
     return value ? fmt::format("{:.2f}", *value) : std::string("not there");
   };
-  std::string text = fmt::format("{}: {}", describe(condition.trial), number(condition.trial));
-  if (condition.minus) {
-    return fmt::format("{}; {} ({})", text, describe(condition), number(*condition.minus));
-  }
-  return fmt::format("{}; {}", text, describe(condition));
+  const std::string text = fmt::format("{} {}, {}", brief(condition.trial), number(condition.trial),
+                                       describe(condition));
+  return condition.minus ? fmt::format("{} {}", text, number(*condition.minus)) : text;
 }
 
 }  // namespace farsight

@@ -49,9 +49,9 @@ Verdict judge(const Claim& claim, const Accuracies& accuracies);
 /// condition; missing: the number is not there.
 Verdict judge(const Trial& trial, const Accuracies& accuracies);
 
-/// "at least 98", "at most 40", "more than mamba trained on k2v2 ... by at least 8"
+/// "at least 98", "70 to 99", "at least 8 above mamba k2v2 → ngram-robustness"
 std::string describe(const Condition& condition);
-/// The same with the numbers: "99.1 (at least 98)".
+/// The same with the numbers: "mamba standard → last 15.44, at most 40".
 std::string describe(const Condition& condition, const Accuracies& accuracies);
 
 }  // namespace farsight

@@ -168,7 +168,8 @@ std::vector<Block> figure_of_cells(const Subject& subject, const FigureContext& 
                                    const MqarTask& task, const std::vector<std::size_t>& cells) {
   const std::int64_t layer = chosen_layer(subject);
   HeatMap map = empty_map(
-      fmt::format("Layer {} (from 0) of a model trained on standard, by {}.", layer, what), 2);
+      fmt::format("Layer {} (from 0) of a model trained on standard, by {}.", layer, what),
+      static_cast<std::int64_t>(cells.size()));
   QuantityTable table("input");
   for (const std::size_t cell : cells) {
     const LayerProbe probe = probed(subject, task, cell, {layer}).front();

@@ -225,9 +225,10 @@ ReportSection section_of_settings(const Outcomes& outcomes) {
                                       {"processors", fmt::format("{}", threads())}}};
   ReportSection section = {"Settings", {}};
   if (!outcomes.runs().empty()) {
-    section.blocks.emplace_back(Paragraph{fmt::format(
-        "What the paper leaves open, and how it was answered here; where runs differ, as {} has it.",
-        outcomes.runs().front().name)});
+    section.blocks.emplace_back(
+        Paragraph{fmt::format("What the paper leaves open, and how it was answered here; where "
+                              "runs differ, as {} has it.",
+                              outcomes.runs().front().name)});
     section.blocks.emplace_back(ambiguity_table(outcomes.runs().front().settings));
   }
   section.blocks.emplace_back(protocol(outcomes));

@@ -13,4 +13,9 @@ std::string describe(const Trial& trial) {
   return fmt::format("{}, tested on {}", describe(trial.training), trial.test);
 }
 
+std::string brief(const Trial& trial) {
+  return fmt::format("{} {}{} → {}", trial.training.model, trial.training.task,
+                     trial.training.control ? " (no <SEP>)" : "", trial.test);
+}
+
 }  // namespace farsight

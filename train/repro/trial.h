@@ -28,5 +28,7 @@ struct Trial {
 std::string describe(const Training& training);
 /// "mamba trained on k1v1, tested on k1v2"
 std::string describe(const Trial& trial);
+/// "mamba k1v1 → k1v2", "mamba k1v1 (no <SEP>) → k1v2": trained on, tested on.
+std::string brief(const Trial& trial);
 
 }  // namespace farsight
