@@ -75,7 +75,7 @@ struct DataVerb {
   std::string_view summary;
   std::span<const VerbOption> options;
   Words::With with;
-  int (*run)(const Words& words);
+  DataOutcome (*run)(const Words& words);
 };
 
 std::int64_t number(const Words& words, const std::string& flag, std::int64_t otherwise) {
@@ -169,25 +169,24 @@ std::string counted(std::int64_t count, std::string_view what) {
   return fmt::format("{} {}{}", grouped(count), what, count == 1 ? "" : "s");
 }
 
-void report_written(const fs::path& folder, const Source& source) {
+std::string written_text(const fs::path& folder, const Source& source) {
   std::int64_t examples = 0;
   for (std::size_t cell = 0; cell < source.task().cells.size(); cell++) {
     examples += source.count(cell);
   }
-  fmt::print("{}: task {}, {} split, {}, {}\n", folder.string(), source.task().name,
-             split_name(source.header.split),
-             counted(static_cast<std::int64_t>(source.task().cells.size()), "cell"),
-             counted(examples, "example"));
+  return fmt::format("{}: task {}, {} split, {}, {}\n", folder.string(), source.task().name,
+                     split_name(source.header.split),
+                     counted(static_cast<std::int64_t>(source.task().cells.size()), "cell"),
+                     counted(examples, "example"));
 }
 
-int run_make(const Words& words) {
+DataOutcome run_make(const Words& words) {
   const fs::path folder = needed(words, "make", "to");
   Source source = generated_source(words);
   const std::int64_t asked = number(words, "examples", 0);
   if (asked > 0) source.generated = asked;
   write_frozen_set(folder, source.header, [&](std::size_t cell) { return source.examples(cell); });
-  report_written(folder, source);
-  return 0;
+  return {written_text(folder, source)};
 }
 
 bool wants_colour() {
@@ -211,7 +210,7 @@ std::size_t cell_named(const MqarTask& task, const std::string& name) {
        fmt::join(names, " "));
 }
 
-int run_show(const Words& words) {
+DataOutcome run_show(const Words& words) {
   const Source source = source_of(words, "show");
   const MqarTask& task = source.task();
   const std::size_t cell =
@@ -221,8 +220,7 @@ int run_show(const Words& words) {
           "--example must be below {}, got {}", source.count(cell), index);
   const Example example = source.one(cell, index);
   const TextStyle style{.colour = wants_colour(), .columns = 100};
-  fmt::print("{}", example_text(task, task.cells[cell], source.header.split, example, style));
-  return 0;
+  return {example_text(task, task.cells[cell], source.header.split, example, style)};
 }
 
 Json audit_json(const MqarTask& task, const std::vector<CellAudit>& audits) {
@@ -244,7 +242,7 @@ Json audit_json(const MqarTask& task, const std::vector<CellAudit>& audits) {
   return Json::object({{"task", task.name}, {"cells", std::move(cells)}});
 }
 
-int run_audit(const Words& words) {
+DataOutcome run_audit(const Words& words) {
   Source source = source_of(words, "audit");
   const std::int64_t asked = number(words, "examples", 0);
   source.most = asked;
@@ -256,21 +254,17 @@ int run_audit(const Words& words) {
                                 source.examples(cell)));
     broken = broken || audits.back().broken > 0;
   }
-  if (words.has("json")) {
-    fmt::print("{}\n", audit_json(source.task(), audits).dump(2));
-  } else {
-    fmt::print("{}", audit_text(source.task(), audits));
-  }
-  return static_cast<int>(broken ? ExitCode::corrupt : ExitCode::ok);
+  return {words.has("json") ? audit_json(source.task(), audits).dump(2) + "\n"
+                            : audit_text(source.task(), audits),
+          broken ? ExitCode::corrupt : ExitCode::ok};
 }
 
-int run_export(const Words& words) {
+DataOutcome run_export(const Words& words) {
   const FrozenSet set{fs::path(needed(words, "export", "data"))};
   const fs::path to = needed(words, "export", "to");
   write_released_jsonl(to, set.task(), [&](std::size_t cell) { return set.read(cell); });
-  fmt::print("{}: {}\n", to.string(),
-             counted(static_cast<std::int64_t>(set.task().cells.size()), "cell"));
-  return 0;
+  return {fmt::format("{}: {}\n", to.string(),
+                      counted(static_cast<std::int64_t>(set.task().cells.size()), "cell"))};
 }
 
 /// Cells by length and pairs, each with its examples in the order of the file.
@@ -288,7 +282,7 @@ void require_rules(const MqarTask& task, Split split, const fs::path& file,
   }
 }
 
-int run_import(const Words& words) {
+DataOutcome run_import(const Words& words) {
   const fs::path from = needed(words, "import", "from");
   const fs::path to = needed(words, "import", "to");
   const Settings settings = settings_of(words);
@@ -310,18 +304,14 @@ int run_import(const Words& words) {
   task.separator_target = std::any_of(labels.begin(), labels.end(),
                                       [](const Label& label) { return label.pair == kNoPair; });
   if (!words.has("unchecked")) require_rules(task, split, from, examples);
-  write_frozen_set(to,
-                   {.task = task,
-                    .split = split,
-                    .seed = 0,
-                    .origin = fmt::format("imported from {}", from.filename().string())},
-                   [&](std::size_t i) {
-                     return by_cell[{cells[i].length, cells[i].pairs}];
-                   });
-  fmt::print("{}: task {}, {} split, {}, {}\n", to.string(), task.name, split_name(split),
-             counted(static_cast<std::int64_t>(cells.size()), "cell"),
-             counted(static_cast<std::int64_t>(examples.size()), "example"));
-  return 0;
+  const FrozenHeader header{.task = task,
+                            .split = split,
+                            .origin = fmt::format("imported from {}", from.filename().string())};
+  write_frozen_set(to, header, [&](std::size_t i) {
+    return by_cell[{cells[i].length, cells[i].pairs}];
+  });
+  const FrozenSet set(to);
+  return {written_text(to, {.header = header, .set = set})};
 }
 
 constexpr DataVerb kVerbs[] = {
@@ -349,12 +339,9 @@ std::string usage() {
 
 }  // namespace
 
-int run_data_verb(std::span<const std::string> words) {
+DataOutcome data_outcome(std::span<const std::string> words) {
   const std::string first = words.empty() ? "--help" : words.front();
-  if (first == "--help" || first == "-h") {
-    fmt::print("{}", usage());
-    return 0;
-  }
+  if (first == "--help" || first == "-h") return {usage()};
   const auto verb = std::find_if(std::begin(kVerbs), std::end(kVerbs),
                                  [&](const DataVerb& entry) { return entry.name == first; });
   std::vector<std::string_view> names;
@@ -364,16 +351,21 @@ int run_data_verb(std::span<const std::string> words) {
           first, did_you_mean(first, names), usage());
   const Words given(fmt::format("farsight data {}", verb->name), verb->options,
                     {words.begin() + 1, words.end()}, verb->with);
-  const bool with_settings = verb->with == Words::With::settings;
-  if (given.has("help")) {
-    fmt::print("{}", with_settings
-                         ? verb_help("farsight data", verb->name, verb->summary, verb->options,
-                                     resolve({}, {}).settings)
-                         : verb_help("farsight data", verb->name, verb->summary, verb->options));
-    return 0;
+  if (!given.has("help")) {
+    given.refuse_unknown();
+    return verb->run(given);
   }
-  given.refuse_unknown();
-  return verb->run(given);
+  if (verb->with == Words::With::options_alone) {
+    return {verb_help("farsight data", verb->name, verb->summary, verb->options)};
+  }
+  return {verb_help("farsight data", verb->name, verb->summary, verb->options,
+                    resolve({}, {}).settings)};
+}
+
+int run_data_verb(std::span<const std::string> words) {
+  const DataOutcome outcome = data_outcome(words);
+  fmt::print("{}", outcome.text);
+  return static_cast<int>(outcome.code);
 }
 
 }  // namespace farsight
