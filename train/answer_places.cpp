@@ -54,7 +54,10 @@ BarFigure section_bars(const Json& accuracy) {
 }
 
 NamedValues shortcut_values(const Json& accuracy) {
-  NamedValues values{.caption = "Shortcut indices, from 0 (no reliance) to 1 (nothing else)."};
+  NamedValues values{
+      .caption =
+          "Shortcut indices, from 0 (no reliance) to 1 (nothing else); docs/metrics.md "
+          "defines them."};
   for (const Json::Member& task : accuracy.members()) {
     const Json* shortcuts = task.value.is_object() ? task.value.find("shortcuts") : nullptr;
     if (shortcuts == nullptr || !shortcuts->is_object()) continue;
