@@ -35,6 +35,17 @@ std::vector<TrainingLine> training_lines(const Options& options) {
   return runs;
 }
 
+/// Tasks whose examples are made: every kind of layout and every other kind.
+std::vector<std::string> generation_lines(const Options& options) {
+  std::vector<std::string> tasks;
+  for (const char* task : {"standard", "last", "shuffle", "k1v1", "k2v2", "k4v8", "k4v8-shuffle",
+                           "position-robustness", "ngram-robustness-text", "density", "copy",
+                           "key-retrieval", "selective-copy", "induction"}) {
+    if (options.wants(fmt::format("generate {}", task))) tasks.emplace_back(task);
+  }
+  return tasks;
+}
+
 /// The tables, with the sizes to time.
 std::vector<OpCase> operations(const Options& options) {
   std::vector<OpCase> cases = op_cases();
@@ -85,10 +96,25 @@ void measure_training(const std::vector<TrainingLine>& runs, const Options& opti
   }
 }
 
+void measure_generation(const std::vector<std::string>& tasks, const Options& options,
+                        const Context& context, JsonLines& json) {
+  if (tasks.empty()) return;
+  constexpr std::size_t kWidth = 30;
+  const Effort effort = options.quick ? Effort{.seconds = 0, .least_runs = 1} : Effort{};
+  print("\n" + generation_columns(kWidth));
+  for (const std::string& task : tasks) {
+    const GenerationTimes times = time_generation(task, effort);
+    const std::string name = fmt::format("generate {}", task);
+    print(generation_row(kWidth, name, times));
+    json.append(generation_json(context, name, times));
+  }
+}
+
 void run_on_cpu(const Options& options, const std::string& command) {
   const std::vector<OpCase> cases = operations(options);
   const std::vector<TrainingLine> runs = training_lines(options);
-  require(!cases.empty() || !runs.empty(), ExitCode::usage,
+  const std::vector<std::string> tasks = generation_lines(options);
+  require(!cases.empty() || !runs.empty() || !tasks.empty(), ExitCode::usage,
           "--only: no line has '{}' in its name or sizes; without it all are measured",
           options.only);
   JsonLines json(options.json);
@@ -100,6 +126,7 @@ void run_on_cpu(const Options& options, const std::string& command) {
   json.append(ceilings_json(context));
   measure_operations(cases, options, context, json);
   measure_training(runs, options, context, json);
+  measure_generation(tasks, options, context, json);
 }
 
 void run(const Options& options, const std::string& command) {

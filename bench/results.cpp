@@ -185,4 +185,26 @@ Json training_json(const Context& context, const std::string& name, const Traini
   return line;
 }
 
+std::string generation_columns(std::size_t name_width) {
+  return training_line(name_width, "examples on one core", {"tokens", "Mtokens/s", "others"});
+}
+
+std::string generation_row(std::size_t name_width, const std::string& name,
+                           const GenerationTimes& times) {
+  return training_line(name_width, name,
+                       {fmt::format("{:.0f}", times.tokens), cell(times.tokens_per_s / 1e6, 1),
+                        fmt::format("{:.1f}", times.others)});
+}
+
+Json generation_json(const Context& context, const std::string& name,
+                     const GenerationTimes& times) {
+  Json line = line_of(context.provenance, name);
+  line["sizes"] = Json::object({{"tokens", times.tokens}});
+  line["threads"] = 1;
+  line["runs"] = times.runs;
+  line["others"] = times.others;
+  line["tokens_per_s"] = times.tokens_per_s;
+  return line;
+}
+
 }  // namespace farsight::bench

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "bench/generation.h"
 #include "bench/machine.h"
 #include "bench/operations.h"
 #include "bench/training.h"
@@ -65,5 +66,10 @@ std::string training_columns(std::size_t name_width);
 std::string training_row(const Context& context, std::size_t name_width, const std::string& name,
                          const TrainingTimes& times);
 Json training_json(const Context& context, const std::string& name, const TrainingTimes& times);
+
+std::string generation_columns(std::size_t name_width);
+std::string generation_row(std::size_t name_width, const std::string& name,
+                           const GenerationTimes& times);
+Json generation_json(const Context& context, const std::string& name, const GenerationTimes& times);
 
 }  // namespace farsight::bench

@@ -62,16 +62,24 @@ inline std::size_t check_planned(const MqarTask& task, TrainLoaderOptions option
   return examples;
 }
 
-/// The tasks to try: every placement, with random and with zero filler, over 64 ids, the paper's,
-/// and so many that one word in sixteen refuses to say which filler it is.
+/// The tasks to try: every kind of layout, with random and with zero filler, over 64 ids, the
+/// paper's, and so many that one word in sixteen refuses to say which filler it is.
 template <class Try>
 void for_each_planned_task(const std::vector<int>& lengths, const std::vector<int>& pairs,
                            const Try& attempt) {
-  for (const Placement placement : kPlacements) {
+  for (const char* name : {"standard", "last", "shuffle", "k1v1", "k2v4", "k2v2-shuffle",
+                           "k4v8-shuffle", "position-robustness", "position-robustness-code",
+                           "ngram-robustness", "ngram-robustness-text"}) {
     for (const int vocabulary : {64, 20'000, 805'306'368}) {
       for (const bool zero : {false, true}) {
-        MqarTask task = make_position_task(placement, vocabulary, position_grid(lengths, pairs));
-        if (zero) task.filler = {kEmpty, kEmpty};
+        TaskDescription description = find_task(name)->description;
+        description.cells.clear();
+        const MqarTask task = make_task(name, description,
+                                        {.vocabulary = vocabulary,
+                                         .lengths = lengths,
+                                         .pairs = pairs,
+                                         .zero_filler = zero,
+                                         .separator_target = vocabulary != 64});
         INFO(task.name, " over ", vocabulary, " ids, filler from ", task.filler.first);
         attempt(task);
       }
