@@ -93,7 +93,7 @@ void run_train(const Command& command) {
                    .tested_step = state.best_step,
                    .peak_memory_bytes = arena(device).peak_bytes(),
                    .parameter_hash = parameter_hash(model)};
-  result.accuracy = tested(model, settings, {.tasks = test_tasks_of(settings), .set = {}});
+  result.accuracy = tested(model, settings, {.tasks = test_tasks_of(settings), .set = {}}).accuracy;
   record.finish(result);
   const std::string folder = record.folder().string();
   print("\n" + accuracy_table(settings, result.accuracy));
@@ -124,13 +124,20 @@ void run_eval(const Command& command) {
   const EvalOptions& options = command.eval;
   const Model model = loaded_model(settings, options.weights);
   const bool own = options.tasks.empty() && options.set.empty();
-  const std::vector<TaskAccuracy> result =
-      tested(model, settings,
-             {.tasks = own ? test_tasks_of(settings) : options.tasks,
-              .set = options.set,
-              .split = options.split == "valid" ? Split::valid : Split::test,
-              .limit = options.limit,
-              .per_query = options.per_query});
+  const Tested test = tested(model, settings,
+                             {.tasks = own ? test_tasks_of(settings) : options.tasks,
+                              .set = options.set,
+                              .split = options.split == "valid" ? Split::valid : Split::test,
+                              .limit = options.limit,
+                              .per_query = options.per_query});
+  const std::vector<TaskAccuracy>& result = test.accuracy;
+  const std::int64_t peak = arena(model.parameters->device()).peak_bytes();
+  std::fputs(
+      fmt::format("tested on {} tokens in {} ({} tokens/s), peak memory {}\n",
+                  human_count(static_cast<double>(test.tokens)), human_duration(test.seconds),
+                  human_count(static_cast<double>(test.tokens) / test.seconds), human_bytes(peak))
+          .c_str(),
+      stderr);
   if (options.json) {
     print(accuracy_json(result).dump(2) + "\n");
     return;

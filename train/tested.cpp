@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "core/check.h"
+#include "core/clock.h"
 #include "core/files.h"
 #include "data/audit.h"
 #include "eval/recall.h"
@@ -65,8 +66,8 @@ void write_answers(const std::filesystem::path& path, const std::vector<TaskAnsw
 
 }  // namespace
 
-std::vector<TaskAccuracy> tested(const Model& model, const Settings& settings,
-                                 const TestOptions& options) {
+Tested tested(const Model& model, const Settings& settings, const TestOptions& options) {
+  const double start = seconds_now();
   std::optional<FrozenSet> set;
   std::vector<TaskAnswers> tasks;
   if (!options.set.empty()) {
@@ -83,7 +84,8 @@ std::vector<TaskAccuracy> tested(const Model& model, const Settings& settings,
                                      ? settings.data.test_examples_per_cell
                                      : settings.data.valid_examples_per_cell;
   const std::int64_t all = set ? std::numeric_limits<std::int64_t>::max() : generated;
-  std::vector<TaskAccuracy> accuracies;
+  Tested all_tasks;
+  std::vector<TaskAccuracy>& accuracies = all_tasks.accuracy;
   for (TaskAnswers& task : tasks) {
     RecallResult result =
         evaluate_recall(model, task.task,
@@ -94,13 +96,15 @@ std::vector<TaskAccuracy> tested(const Model& model, const Settings& settings,
                          .set = set ? &*set : nullptr});
     accuracies.push_back(accuracy_of(task.task, result));
     task.answers = std::move(result.answers);
+    all_tasks.tokens += result.tokens;
   }
   const std::string own = own_task_name(settings);
   const auto home = std::find_if(accuracies.begin(), accuracies.end(),
                                  [&](const TaskAccuracy& entry) { return entry.task == own; });
   if (home != accuracies.end()) home->shortcuts = shortcut_indices(own_task(settings), tasks);
   if (!options.per_query.empty()) write_answers(options.per_query, tasks);
-  return accuracies;
+  all_tasks.seconds = seconds_now() - start;
+  return all_tasks;
 }
 
 }  // namespace farsight

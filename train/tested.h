@@ -18,8 +18,13 @@ struct TestOptions {
   std::filesystem::path per_query{};  ///< file for every answer, a line of JSON each; empty: none
 };
 
-/// In the order of the tasks. What the model cannot read is refused before the first test.
-std::vector<TaskAccuracy> tested(const Model& model, const Settings& settings,
-                                 const TestOptions& options);
+struct Tested {
+  std::vector<TaskAccuracy> accuracy;  ///< in the order of the tasks
+  std::int64_t tokens = 0;             ///< fed
+  double seconds = 0;
+};
+
+/// What the model cannot read is refused before the first test.
+Tested tested(const Model& model, const Settings& settings, const TestOptions& options);
 
 }  // namespace farsight
