@@ -7,6 +7,7 @@
 #include "core/json.h"
 #include "tests/temporary_folder.h"
 #include "train/repro/repro_report.h"
+#include "train/repro/repro_tables.h"
 #include "train/repro/view.h"
 #include "train/toml.h"
 

@@ -10,47 +10,14 @@
 #include "core/version.h"
 #include "train/ambiguities.h"
 #include "train/quantities.h"
-#include "train/reference.h"
 #include "train/repro/repro_figures.h"
+#include "train/repro/repro_tables.h"
 #include "train/toml.h"
 
 namespace farsight {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string percent(const SeedStatistics& statistics) {
-  std::string text = fmt::format("{:.2f}", statistics.mean);
-  if (statistics.half_width) text += fmt::format(" ± {:.2f}", *statistics.half_width);
-  return text;
-}
-
-std::string published(const Trial& trial) {
-  if (trial.training.control) return "not in the paper";
-  const PaperAccuracy* entry = paper_entry(trial.training.model, trial.training.task, trial.test);
-  if (entry == nullptr) return "not in the paper";
-  return entry->percent ? fmt::format("paper {:.2f}", *entry->percent) : "paper ✗";
-}
-
-TableCell cell_of(const Trial& trial, const Outcomes& outcomes) {
-  const std::optional<SeedStatistics> ours = outcomes.accuracy(trial);
-  if (!ours) {
-    return {"not there", Verdict::missing,
-            fmt::format("{}; {}", published(trial), outcomes.problem(trial))};
-  }
-  std::string note = published(trial);
-  if (const auto ceiling = outcomes.scores(trial).front()->ceiling) {
-    note += fmt::format(", ceiling {:.2f}", *ceiling);
-  }
-  if (ours->count > 1) {
-    note += fmt::format(", {} seeds, spread {:.2f}", ours->count, ours->spread);
-  }
-  return {percent(*ours), judge(trial, accuracies_of(outcomes)), note};
-}
-
-std::string words_of(Verdict verdict) {
-  return verdict == Verdict::none ? std::string("-") : std::string(name_of(verdict));
-}
 
 /// "4 of 7 pass, 2 fail, 1 missing"
 std::string count_of(std::span<const Claim> claims, const Outcomes& outcomes) {
@@ -236,121 +203,11 @@ ReportSection section_of_settings(const Outcomes& outcomes) {
   return section;
 }
 
-std::string verdict_lines(std::string_view heading, std::span<const Claim> claims,
-                          const Outcomes& outcomes) {
-  std::string text = fmt::format("{}\n", heading);
-  for (const Claim& claim : claims) {
-    text += fmt::format("  {:<8} {:<34} {}\n", words_of(judge(claim, accuracies_of(outcomes))),
-                        claim.name, claim.statement);
-  }
-  return text;
-}
-
-std::string plain(const ExhibitTable& exhibit, const Outcomes& outcomes) {
-  std::string text = fmt::format("Table {}, ours (paper)\n  {:<24}", exhibit.name, exhibit.corner);
-  for (const std::string& column : exhibit.columns)
-    text += fmt::format(" {:>22}", column);
-  text += '\n';
-  for (const ExhibitTable::Row& row : exhibit.rows) {
-    text += fmt::format("  {:<24}", row.heading);
-    for (const Trial& trial : row.trials) {
-      const auto ours = outcomes.accuracy(trial);
-      const PaperAccuracy* entry =
-          trial.training.control
-              ? nullptr
-              : paper_entry(trial.training.model, trial.training.task, trial.test);
-      const std::string theirs = entry == nullptr ? "-"
-                                 : entry->percent ? fmt::format("{:.2f}", *entry->percent)
-                                                  : "x";
-      text += fmt::format(
-          " {:>22}",
-          fmt::format("{} ({})", ours ? fmt::format("{:.2f}", ours->mean) : "not there", theirs));
-    }
-    text += '\n';
-  }
-  return text + '\n';
-}
-
 bool contains(const std::vector<std::string>& list, const std::string& name) {
   return std::find(list.begin(), list.end(), name) != list.end();
 }
 
-/// What a table does not say by itself.
-std::vector<Block> remarks(const ExhibitTable& exhibit, const Outcomes& outcomes) {
-  if (exhibit.name != "2") return {};
-  std::vector<Block> blocks = {Paragraph{
-      "The paper's zeros under k1v1 follow from its targets: with one value token, the <SEP> "
-      "target "
-      "of the training set teaches the model to say <SEP> at the place where the second value is "
-      "scored. The last column is a run without that target. Token accuracy counts every value "
-      "token "
-      "by itself, so that a first value that is right is seen:"}};
-  Table table{.caption = "Table 2 again: token accuracy, percent.",
-              .columns = {{exhibit.corner}},
-              .rows = {}};
-  for (const std::string& column : exhibit.columns)
-    table.columns.push_back({column, Align::number});
-  for (const ExhibitTable::Row& row : exhibit.rows) {
-    std::vector<TableCell>& cells = table.rows.emplace_back();
-    cells.push_back({row.heading});
-    for (const Trial& trial : row.trials) {
-      std::vector<double> tokens;
-      for (const TestScore* score : outcomes.scores(trial))
-        tokens.push_back(score->token);
-      cells.push_back(tokens.empty() ? TableCell{"not there", Verdict::missing}
-                                     : TableCell{percent(seed_statistics(tokens))});
-    }
-  }
-  blocks.emplace_back(std::move(table));
-  return blocks;
-}
-
 }  // namespace
-
-Accuracies accuracies_of(const Outcomes& outcomes) {
-  return [&outcomes](const Trial& trial) -> std::optional<double> {
-    const auto statistics = outcomes.accuracy(trial);
-    return statistics ? std::optional(statistics->mean) : std::nullopt;
-  };
-}
-
-Table comparison(const ExhibitTable& exhibit, const Outcomes& outcomes) {
-  Table table{.caption = fmt::format("Table {}. {}. Pair accuracy, percent, mean over cells{}.",
-                                     exhibit.name, exhibit.title,
-                                     " and seeds; ± is the 95 % interval of the mean over seeds "
-                                     "(Student's t)"),
-              .columns = {{exhibit.corner}},
-              .rows = {}};
-  for (const std::string& column : exhibit.columns)
-    table.columns.push_back({column, Align::number});
-  for (const ExhibitTable::Row& row : exhibit.rows) {
-    std::vector<TableCell>& cells = table.rows.emplace_back();
-    cells.push_back({row.heading});
-    for (const Trial& trial : row.trials)
-      cells.push_back(cell_of(trial, outcomes));
-  }
-  return table;
-}
-
-Table judged(std::string caption, std::span<const Claim> claims, const Outcomes& outcomes) {
-  Table table{.caption = std::move(caption),
-              .columns = {{"claim"}, {"what must hold"}, {"verdict"}, {"the numbers"}},
-              .rows = {}};
-  const Accuracies accuracies = accuracies_of(outcomes);
-  for (const Claim& claim : claims) {
-    std::vector<std::string> numbers;
-    for (const Condition& condition : claim.conditions) {
-      numbers.push_back(fmt::format("{}: {}", name_of(judge(condition, accuracies)),
-                                    describe(condition, accuracies)));
-    }
-    const Verdict verdict = judge(claim, accuracies);
-    table.rows.push_back({{claim.name},
-                          {claim.statement},
-                          {words_of(verdict), verdict},
-                          {fmt::format("{}", fmt::join(numbers, "\n"))}});
-  }
-  return table;
-}
 
 ReproReport make_repro_report(const ReproOptions& options, const Outcomes& outcomes,
                               Device device) {
@@ -369,7 +226,7 @@ ReproReport make_repro_report(const ReproOptions& options, const Outcomes& outco
                                {comparison(exhibit, outcomes)}});
     for (Block& block : remarks(exhibit, outcomes))
       report.sections.back().blocks.push_back(std::move(block));
-    result.verdicts += plain(exhibit, outcomes);
+    result.verdicts += plain_table(exhibit, outcomes);
   }
   if (!bands.empty()) {
     report.sections.insert(
@@ -377,8 +234,8 @@ ReproReport make_repro_report(const ReproOptions& options, const Outcomes& outco
         {"Verdicts",
          {judged("Acceptance bands, set for the paper's models and sizes.", bands, outcomes),
           judged("Order relations that the paper claims.", orders, outcomes)}});
-    result.verdicts += verdict_lines("acceptance bands (for the paper's sizes)", bands, outcomes);
-    result.verdicts += verdict_lines("order relations that the paper claims", orders, outcomes);
+    result.verdicts += plain_verdicts("acceptance bands (for the paper's sizes)", bands, outcomes);
+    result.verdicts += plain_verdicts("order relations that the paper claims", orders, outcomes);
   }
   for (const ExhibitFigure& exhibit : exhibit_figures()) {
     if (!contains(options.wanted.figures, exhibit.name)) continue;
