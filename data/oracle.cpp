@@ -154,6 +154,9 @@ Reading read_other(const MqarTask& task, const Cell& cell, Tokens tokens,
                 .labels = std::min(each, labels.size() - i),
                 .places = {}};
     if (retrieval) query.key -= task.description.key_length;
+    require(query.key >= 0, ExitCode::corrupt,
+            "the label at position {} belongs to no query: there is no room for a key before it",
+            labels[i].position);
     const Binding place = other_place(task, cell, tokens, i / each);
     if (place.value >= 0) query.places.push_back(place);
     query.probability = place.value >= 0 ? 1 : 0;

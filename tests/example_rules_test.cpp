@@ -126,6 +126,12 @@ TEST_CASE("example rules: tasks without a layout are checked too") {
   Example example = generate(task, Split::test, 0, 0, 0);
   example.labels[1].target++;
   CHECK_FALSE(broken_rules(task, task.cells[0], Split::test, example).empty());
+  const MqarTask retrieval = task_named("key-retrieval", "128x1");
+  Example moved = generate(retrieval, Split::test, 0, 0, 0);
+  moved.labels[0].position = 3;
+  const auto broken = broken_rules(retrieval, retrieval.cells[0], Split::test, moved);
+  REQUIRE(broken.size() == 1);
+  CHECK(broken[0] == Contains{"there is no room for a key before it"});
   const MqarTask copy = task_named("copy", "33x16");
   Example text = generate(copy, Split::test, 0, 0, 0);
   text.tokens[20] = text.tokens[20] == 30 ? 31 : 30;
