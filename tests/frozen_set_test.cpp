@@ -148,6 +148,29 @@ TEST_CASE("frozen set: a damaged, shortened or missing file is refused") {
       "it has no manifest.json");
 }
 
+TEST_CASE("frozen set: numbers that no example can have are refused, whatever the hash says") {
+  const TemporaryFolder folder;
+  const MqarTask task = small_task(*find_task("standard"));
+  int number = 0;
+  const auto said_of = [&](const std::function<void(Example&)>& damage) {
+    const fs::path path = folder.path() / fmt::format("set{}", number++);
+    write_frozen_set(path, {.task = task, .split = Split::test, .seed = 0, .origin = "hostile"},
+                     [&](std::size_t cell) {
+                       std::vector<Example> examples = examples_of(task, Split::test, cell, 3);
+                       damage(examples[1]);
+                       return examples;
+                     });
+    return refusal([&] { FrozenSet(path).read(0); }, ExitCode::corrupt);
+  };
+  has(said_of([](Example& e) { e.tokens[3] = -1; }),
+      "example 1: tokens are ids of the task, got -1");
+  has(said_of([](Example& e) { e.tokens[3] = 420; }), "got 420");
+  has(said_of([](Example& e) { e.labels[0].position = 0; }), "label_positions ascend");
+  has(said_of([](Example& e) { e.labels[0].position = 64; }), "label_positions ascend");
+  has(said_of([](Example& e) { e.labels[0].target = -5; }), "label_targets are ids");
+  has(said_of([](Example& e) { e.labels[0].pair = -2; }), "label_pairs are -1 or");
+}
+
 TEST_CASE("frozen set: a folder that is there is never overwritten") {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "set";
