@@ -159,9 +159,13 @@ std::string list_of(std::string_view what) {
     fail(ExitCode::usage, "--list must be one of tasks|models|presets|recipes, got '{}'{}", what,
          did_you_mean(what, kLists));
   }
+  std::size_t width = 12;
+  for (const NamedChoice& choice : choices) {
+    width = std::max(width, choice.name.size());
+  }
   std::string text;
   for (const NamedChoice& choice : choices) {
-    text += fmt::format("{:<12} {}\n", choice.name, wrapped(choice.help, 13));
+    text += fmt::format("{:<{}} {}\n", choice.name, width, wrapped(choice.help, width + 1));
   }
   return text;
 }

@@ -71,7 +71,7 @@ std::string plan_text(const Settings& settings, const Plan& plan) {
   const auto line = [&](std::string_view name, const std::string& value) {
     text += fmt::format("{:<12} {}\n", name, value);
   };
-  line("task", settings.run.task);
+  line("task", own_task_name(settings));
   line("model", fmt::format("{}, preset {}", settings.run.model, settings.run.preset));
   line("parameters", grouped(plan.parameters));
   line("steps", fmt::format("{} of {} examples", grouped(plan.steps), settings.train.batch_size));
