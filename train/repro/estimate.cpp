@@ -1,6 +1,10 @@
 #include "train/repro/estimate.h"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <set>
 
 #include "core/clock.h"
 #include "core/parallel.h"
@@ -8,6 +12,7 @@
 #include "train/optimizer.h"
 #include "train/plan.h"
 #include "train/repro/outcome.h"
+#include "train/repro/view.h"
 #include "train/step.h"
 
 namespace farsight {
@@ -17,6 +22,7 @@ constexpr double kEnoughSeconds = 0.3;   // of measured steps
 constexpr double kMostFlops = 3e10;      // of a measured step on a CPU: about a second
 constexpr std::int64_t kMostLayers = 2;  // where a step must be reduced
 constexpr std::int64_t kMostSteps = 20;
+constexpr double kGuessedFlops = 1e14;  // a second, of a GPU on which a model cannot be measured
 
 double flops_per_token(const Settings& settings) {
   return training_flops_per_token(settings, model_of(settings, Device::meta), loader_of(settings));
@@ -29,14 +35,14 @@ double tokens_per_step(const Settings& settings, const TrainLoader& loader) {
 }
 
 /// Settings of a step that takes about a second at most.
-Settings measurable(Settings settings, Device device) {
+Settings measurable(Settings settings) {
   if (settings.model.n_layer > kMostLayers && settings.model.gate_layers.empty()) {
     settings.model.n_layer = kMostLayers;
   }
   settings.train.steps = kMostSteps;
   settings.train.graphs = GraphUse::off;
   const double flops = flops_per_token(settings) * tokens_per_step(settings, loader_of(settings));
-  if (device == Device::cpu && flops > kMostFlops) {
+  if (flops > kMostFlops) {
     const double share = kMostFlops / flops;
     const auto fewer =
         static_cast<std::int64_t>(share * static_cast<double>(settings.train.batch_size));
@@ -46,10 +52,10 @@ Settings measurable(Settings settings, Device device) {
 }
 
 /// FLOPs a second of training steps, the first one not counted: it allocates.
-double measured_flops(const Settings& whole, Device device) {
-  const Settings settings = measurable(whole, device);
+double measured_flops(const Settings& whole) {
+  const Settings settings = measurable(whole);
   const TrainLoader loader = loader_of(settings);
-  const Model model = model_of(settings, device);
+  const Model model = model_of(settings, Device::cpu);
   AdamW optimizer(*model.parameters, settings.train);
   TrainStep step(model, optimizer, settings.train.graphs);
   double tokens = 0, began = 0, seconds = 0;
@@ -79,11 +85,55 @@ class WithThreads {
   int before_;
 };
 
+/// The first run of every model that `known` has no speed of.
+std::vector<PlannedRun> one_of_each(const std::vector<PlannedRun>& runs,
+                                    const std::map<std::string, double>& known) {
+  std::vector<PlannedRun> chosen;
+  std::set<std::string> seen;
+  for (const PlannedRun& run : runs) {
+    if (!known.contains(run.training.model) && seen.insert(run.training.model).second) {
+      chosen.push_back(run);
+    }
+  }
+  return chosen;
+}
+
+/// On a GPU in processes of their own: what this one took there would be missing for the runs.
+void measure_in_children(const std::vector<PlannedRun>& runs, const Machine& machine,
+                         std::map<std::string, double>& tokens_per_second) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::temp_directory_path() / fmt::format("farsight-measure-{}", getpid());
+  fs::create_directories(folder);
+  std::vector<Job> jobs;
+  for (PlannedRun run : runs) {
+    for (const auto& [name, text] :
+         {std::pair("train.steps", "24"), std::pair("eval.interval", "24"),
+          std::pair("data.valid_examples_per_cell", "1"),
+          std::pair("data.test_examples_per_cell", "1")}) {
+      run.given.emplace_back(name, text);
+    }
+    Job& job = jobs.emplace_back();
+    job.name = run.training.model;
+    job.log = folder / (job.name + ".log");
+    JobCommand& command = job.commands.emplace_back();
+    command.words = training_words(run, folder / job.name, machine.settings());
+    command.words.insert(command.words.begin(), program_of(run.training));
+  }
+  run_jobs(jobs, machine.slots, {});
+  for (const Job& job : jobs) {
+    const auto progress = progress_of_run(folder / job.name);
+    if (progress && progress->tokens_per_second > 0) {
+      tokens_per_second[job.name] = progress->tokens_per_second;
+    }
+  }
+  std::error_code none;
+  fs::remove_all(folder, none);
+}
+
 }  // namespace
 
 std::vector<RunCost> estimate_costs(const std::vector<PlannedRun>& runs,
-                                    const std::filesystem::path& out, Device device,
-                                    int threads_of_a_run) {
+                                    const std::filesystem::path& out, const Machine& machine) {
   std::map<std::string, double> tokens_per_second, flops_per_second;
   for (const PlannedRun& run : runs) {
     const RunOutcome outcome = read_outcome(run, paths_of(out, run));
@@ -91,7 +141,10 @@ std::vector<RunCost> estimate_costs(const std::vector<PlannedRun>& runs,
       tokens_per_second[run.training.model] = outcome.tokens_per_second;
     }
   }
-  const WithThreads with(threads_of_a_run);
+  if (machine.device == Device::cuda) {
+    measure_in_children(one_of_each(runs, tokens_per_second), machine, tokens_per_second);
+  }
+  const WithThreads with(machine.threads);
   std::vector<RunCost> costs;
   for (const PlannedRun& run : runs) {
     const TrainLoader loader = loader_of(run.settings);
@@ -103,7 +156,8 @@ std::vector<RunCost> estimate_costs(const std::vector<PlannedRun>& runs,
       cost.seconds = cost.tokens / known->second;
     } else {
       if (!flops_per_second.contains(model)) {
-        flops_per_second[model] = measured_flops(run.settings, device);
+        const bool measurable_here = machine.device == Device::cpu;
+        flops_per_second[model] = measurable_here ? measured_flops(run.settings) : kGuessedFlops;
       }
       cost.seconds = cost.tokens * flops_per_token(run.settings) / flops_per_second[model];
     }

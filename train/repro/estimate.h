@@ -2,11 +2,9 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
-#include <string>
 #include <vector>
 
-#include "core/dtype.h"
+#include "train/repro/machine.h"
 #include "train/repro/plan.h"
 
 namespace farsight {
@@ -17,9 +15,9 @@ struct RunCost {
 };
 
 /// For each run. A model's speed is that of a run of it in `out` that is finished, or else measured
-/// here: a few steps of the model, reduced to two layers and few examples where a step would take
-/// long, and scaled by its FLOPs.
+/// now: on a CPU a few steps, reduced to two layers and few examples where a step would take long,
+/// and scaled by its FLOPs; on GPUs the first steps of a run that is thrown away.
 std::vector<RunCost> estimate_costs(const std::vector<PlannedRun>& runs,
-                                    const std::filesystem::path& out, Device device, int threads);
+                                    const std::filesystem::path& out, const Machine& machine);
 
 }  // namespace farsight

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 
 #include "core/device_calls.h"
 #include "core/parallel.h"
+#include "train/presets.h"
 
 namespace farsight {
 namespace {
@@ -29,6 +31,15 @@ std::vector<std::string> visible_gpus() {
 }
 
 }  // namespace
+
+NamedSettings Machine::settings() const {
+  return {{"run.threads", fmt::format("{}", threads)}, {"log.progress", "false"}};
+}
+
+std::string program_of(const Training& training) {
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
+  return (self.parent_path() / std::string(family_of(training.model))).string();
+}
 
 Machine machine_of(const ReproCommand& command, Device device, std::size_t runs) {
   Machine machine{.device = device, .slots = {}};

@@ -25,19 +25,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Where this program lies; the models' programs lie beside it.
-fs::path program_folder() {
-  return fs::read_symlink("/proc/self/exe").parent_path();
-}
-
 Job job_of(const PlannedRun& run, const RunPaths& paths, const Machine& machine, double seconds) {
-  const std::string program =
-      (program_folder() / std::string(family_of(run.training.model))).string();
-  const NamedSettings around = {{"run.threads", fmt::format("{}", machine.threads)},
-                                {"log.progress", "false"}};
+  const std::string program = program_of(run.training);
   Job job{.name = run.name, .commands = {}, .log = paths.log, .seconds = seconds};
   JobCommand train{.words = {program}, .done = [=] { return is_trained(run, paths); }};
-  const std::vector<std::string> words = training_words(run, paths.folder, around);
+  const std::vector<std::string> words = training_words(run, paths.folder, machine.settings());
   train.words.insert(train.words.end(), words.begin(), words.end());
   train.afresh = {"--overwrite"};
   job.commands.push_back(train);
@@ -201,8 +193,7 @@ int carry_out(ReproCommand command) {
   Trained trained;
   if (!command.report_only) {
     const Machine machine = machine_of(command, device, runs.size());
-    const std::vector<RunCost> costs =
-        estimate_costs(runs, command.options.out, device, machine.threads);
+    const std::vector<RunCost> costs = estimate_costs(runs, command.options.out, machine);
     fmt::print("{}", plan_text(command, runs, costs, machine));
     std::fflush(stdout);
     if (command.dry_run) return 0;
