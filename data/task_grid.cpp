@@ -42,7 +42,7 @@ std::string misfit(const TaskDescription& d, const Cell& cell) {
       if (pairs != 1) return "this task has one pair";
       return at_most(4, length, "the mark, what follows it, and both again");
   }
-  if (d.noise == Noise::sections || d.noise == Noise::sections_released) {
+  if (in_sections(d)) {
     return at_most(pairs * slot, length / 8, "the pairs of a section, an eighth of the length,");
   }
   const long long stored = d.noise == Noise::equal_pairs ? 2 * pairs : pairs;
@@ -113,7 +113,42 @@ std::vector<Cell> candidates(const TaskDescription& d, const TaskSizes& sizes) {
   return cells;
 }
 
+void sort_and_check_unique(std::vector<int>& numbers, const char* what) {
+  std::sort(numbers.begin(), numbers.end());
+  const auto twin = std::adjacent_find(numbers.begin(), numbers.end());
+  if (twin != numbers.end()) fail(ExitCode::data, "the {} {} is listed twice", what, *twin);
+}
+
 }  // namespace
+
+std::vector<Cell> position_grid(std::vector<int> lengths, std::vector<int> pairs) {
+  require(!lengths.empty() && !pairs.empty(), ExitCode::data,
+          "a grid needs at least one length and one number of pairs, got {} and {}", lengths.size(),
+          pairs.size());
+  sort_and_check_unique(lengths, "length");
+  sort_and_check_unique(pairs, "number of pairs");
+  require(pairs.front() >= 1, ExitCode::data, "the number of pairs must be at least 1, got {}",
+          pairs.front());
+  const auto admits = [](int length, int count) { return count <= length / 4; };
+  for (const int length : lengths) {
+    require(admits(length, pairs.front()), ExitCode::data,
+            "length {} admits none of the numbers of pairs: the smallest, {}, needs a length of at "
+            "least {} (pairs <= length/4)",
+            length, pairs.front(), 4LL * pairs.front());
+  }
+  require(
+      admits(lengths.back(), pairs.back()), ExitCode::data,
+      "{} pairs fit none of the lengths: they need a length of at least {} (pairs <= length/4), "
+      "and the longest is {}",
+      pairs.back(), 4LL * pairs.back(), lengths.back());
+  std::vector<Cell> cells;
+  for (const int length : lengths) {
+    for (const int count : pairs) {
+      if (admits(length, count)) cells.push_back({length, count});
+    }
+  }
+  return cells;
+}
 
 void require_fits(std::string_view name, const TaskDescription& description, const Cell& cell) {
   const std::string why = misfit(description, cell);

@@ -8,6 +8,11 @@
 
 namespace farsight {
 
+/// Whether the context holds the same pairs in several sections.
+inline bool in_sections(const TaskDescription& description) {
+  return description.noise == Noise::sections || description.noise == Noise::sections_released;
+}
+
 /// Cells in the order of their seeds, and the place of each in that order; places that are left out
 /// keep their number.
 struct TaskGrid {
