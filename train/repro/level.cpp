@@ -38,6 +38,10 @@ constexpr Rule kRules[] = {
     // Scattered pairs have a ceiling: the pocket model stands still at 95 %.
     {"pocket", "", "shuffle", "stop.accuracy", "95"},
 
+    // Parameters and moments stay f32: the mixed precision of the paper's runs.
+    {"tiny", "", "", "run.dtype", "bf16"},
+    {"full", "", "", "run.dtype", "bf16"},
+
     {"micro", "", "", "train.steps", "4"},
     {"micro", "", "", "eval.interval", "2"},
     {"micro", "", "", "train.batch_size", "4"},
