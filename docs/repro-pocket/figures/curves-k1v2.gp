@@ -1,0 +1,17 @@
+# gnuplot curves-k1v2.gp   draws curves-k1v2.svg from the CSV beside it
+set encoding utf8
+set terminal svg size 760,400 dynamic noenhanced font 'sans-serif,14' linewidth 1
+set output 'curves-k1v2.svg'
+set datafile separator comma
+set border 3 linecolor rgb '#808890'
+set tics out nomirror scale 0.6
+set xtics offset 0,0.3
+set xlabel offset 0,0.4
+set format '%g'
+set grid ytics back linetype 1 linecolor rgb '#c8808890' linewidth 1
+set xlabel 'step'
+set ylabel 'validation pair accuracy, percent'
+set xrange [285:5115]
+set yrange [0:100]
+set key off
+plot 'curves-k1v2.csv' using 1:2 skip 1 with linespoints linecolor rgb '#2f7fc1' linewidth 2 pointtype 7 pointsize 0.7 title 'mamba-seed42'

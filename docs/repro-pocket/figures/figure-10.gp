@@ -1,0 +1,54 @@
+# gnuplot figure-10.gp   draws figure-10.svg from the CSV beside it
+set encoding utf8
+set terminal svg size 760,383 dynamic noenhanced font 'sans-serif,14' linewidth 1
+set output 'figure-10.svg'
+set datafile separator comma
+set border 3 linecolor rgb '#808890'
+set tics out nomirror scale 0.6
+set xtics offset 0,0.3
+set xlabel offset 0,0.4
+set format '%g'
+set grid ytics back linetype 1 linecolor rgb '#c8808890' linewidth 1
+unset grid
+set border 15
+set key off
+set title offset 0,-0.6
+set palette defined (0 '#000004', 0.15 '#210c4a', 0.3 '#57106e', 0.45 '#8a226a', 0.6 '#bc3754', 0.75 '#e45a31', 0.88 '#f98e09', 0.96 '#f9cb35', 1 '#fcffa4')
+set cbrange [0:0.22494260966777802]
+set cblabel 'mean over channels'
+set cbtics scale 0.4
+set colorbox user origin screen 0.89211,0.14621 size screen 0.01579,0.76501
+set label 1 'source position' at screen 0.47895,0.03394 center
+set label 2 'target position' at screen 0.01842,0.52872 center rotate by 90
+set multiplot
+set lmargin at screen 0.08421
+set rmargin at screen 0.46974
+set tmargin at screen 0.91123
+set bmargin at screen 0.14621
+set title 'layer 0'
+set format x '%g'
+set xtics 16
+set format y '%g'
+set ytics 16
+set xrange [-0.5:63.5]
+set yrange [63.5:-0.5]
+unset object
+set object rectangle from -0.5,15.5 to 15.5,62.5 front fillstyle empty border linecolor rgb '#35c3e8' linewidth 1.2
+plot 'figure-10.csv' matrix using 1:2:3 with image notitle
+set lmargin at screen 0.48816
+set rmargin at screen 0.87368
+set tmargin at screen 0.91123
+set bmargin at screen 0.14621
+set title 'layer 1'
+set format x '%g'
+set xtics 16
+set format y ''
+set ytics 16
+set xrange [-0.5:63.5]
+set yrange [63.5:-0.5]
+unset colorbox
+unset label
+unset object
+set object rectangle from -0.5,15.5 to 15.5,62.5 front fillstyle empty border linecolor rgb '#35c3e8' linewidth 1.2
+plot 'figure-10-2.csv' matrix using 1:2:3 with image notitle
+unset multiplot
