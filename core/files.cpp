@@ -84,10 +84,15 @@ OutputFile::OutputFile(const fs::path& path, std::uint64_t needed_bytes)
   if (fd_ < 0) write_failure(path_, errno, needed_bytes_);
 }
 
+OutputFile::OutputFile(const fs::path& path, Device) : path_(path), is_device_(true) {
+  fd_ = retried([&] { return file_calls().open(path_.c_str(), O_WRONLY | O_CLOEXEC, 0); });
+  if (fd_ < 0) write_failure(path_, errno, 0);
+}
+
 OutputFile::~OutputFile() {
   if (fd_ < 0) return;
   close_once(fd_);
-  remove_path(path_);
+  if (!is_device_) remove_path(path_);
 }
 
 void OutputFile::write(std::span<const std::byte> bytes) {
@@ -111,15 +116,24 @@ void OutputFile::finish() {
   check(fd_ >= 0, "OutputFile: finished twice");
   // After a failed fsync the kernel may have dropped the pages: a second one would say yes. So a
   // failure is final.
-  int error = retried([&] { return file_calls().fsync(fd_); }) < 0 ? errno : 0;
+  int error = 0;
+  if (!is_device_ && retried([&] { return file_calls().fsync(fd_); }) < 0) error = errno;
   if (close_once(fd_) < 0 && error == 0) error = errno;
   fd_ = -1;
   if (error == 0) return;
-  remove_path(path_);
+  if (!is_device_) remove_path(path_);
   write_failure(path_, error, needed_bytes_);
 }
 
-void write_file_atomically(const fs::path& path, const Filler& fill) {
+void write_file_atomically(const fs::path& given, const Filler& fill) {
+  std::error_code ignored;
+  // A rename would put a file in the place of the link itself, or of the device.
+  const fs::path path = fs::is_symlink(given, ignored) ? fs::weakly_canonical(given) : given;
+  if (fs::is_other(path, ignored)) {
+    OutputFile device(path, OutputFile::Device::existing);
+    fill(device);
+    return device.finish();
+  }
   const fs::path temporary = temporary_beside(path);
   std::uint64_t written = 0;
   {

@@ -50,6 +50,11 @@ std::uint64_t xxh3_of_file(const std::filesystem::path& path);
 /// A new file, written from front to back.
 class OutputFile {
  public:
+  /// A pipe, a terminal or another device that is there already: bytes go into it as they come, it
+  /// is never removed, and nothing makes them durable.
+  enum class Device { existing };
+  OutputFile(const std::filesystem::path& path, Device);
+
   /// `path` must not exist. `needed_bytes`, if known, is told when the disk is full.
   explicit OutputFile(const std::filesystem::path& path, std::uint64_t needed_bytes = 0);
   OutputFile(const OutputFile&) = delete;
@@ -69,6 +74,7 @@ class OutputFile {
 
  private:
   std::filesystem::path path_;
+  bool is_device_ = false;
   int fd_ = -1;
   std::uint64_t needed_bytes_ = 0, bytes_ = 0;
   Xxh3 hash_;
@@ -77,7 +83,8 @@ class OutputFile {
 /// Writes the contents of one file.
 using Filler = std::function<void(OutputFile& file)>;
 
-/// Replaces `path`, or leaves it as it was and throws. The folder must exist. An error of the last
+/// Replaces `path` (of a symbolic link, what it leads to), or leaves it as it was and throws. What is
+/// there and no file, a pipe or a terminal, gets the bytes as they come. The folder must exist. An error of the last
 /// step, syncing the folder, leaves the new contents in place: whole, but perhaps not durable.
 void write_file_atomically(const std::filesystem::path& path, const Filler& fill);
 void write_file_atomically(const std::filesystem::path& path, std::string_view contents);

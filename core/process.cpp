@@ -27,6 +27,8 @@ void prepare_process() {
 #endif
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
+  std::signal(SIGCHLD,
+              SIG_DFL);  // ignored, as a launcher may leave it, no child could be waited for
   constexpr int kKeep = 256 << 20;
   mallopt(M_MMAP_THRESHOLD, 64 << 20);
   mallopt(M_TRIM_THRESHOLD, kKeep);

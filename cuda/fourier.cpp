@@ -32,12 +32,11 @@ cufftHandle make_plan(int n, int columns, cufftType type) {
 /// They live as long as the process: a captured graph may hold a plan's work area.
 const Plans& plans_for(int n, int columns) {
   static std::map<std::pair<int, int>, Plans> made;
-  const auto [place, fresh] = made.try_emplace({n, columns});
-  if (fresh) {
-    place->second = {.forward = make_plan(n, columns, CUFFT_R2C),
-                     .inverse = make_plan(n, columns, CUFFT_C2R)};
-  }
-  return place->second;
+  const std::pair<int, int> sizes(n, columns);
+  if (const auto found = made.find(sizes); found != made.end()) return found->second;
+  const Plans plans = {.forward = make_plan(n, columns, CUFFT_R2C),
+                       .inverse = make_plan(n, columns, CUFFT_C2R)};
+  return made.emplace(sizes, plans).first->second;
 }
 
 }  // namespace

@@ -85,6 +85,9 @@ std::string query_line(const MqarTask& task, const Example& example, const Anato
   if (asked) {
     text += fmt::format(", bound at {}, {} tokens before", asked->key, query.key - asked->key);
   }
+  if (query.places.size() > 1 && query.probability == 1) {
+    text += fmt::format("; any of its {} values is right", query.places.size());
+  }
   if (query.places.size() > 1 && query.probability < 1) {
     text += fmt::format("; the key is bound in {} places: a perfect reader is right with {:.0f} %",
                         query.places.size(), 100 * query.probability);

@@ -132,7 +132,10 @@ double answer_alike(const EqualKeys& group, std::vector<Query>& queries) {
   double together = 1;
   for (std::size_t i = 0; i < group.queries.size(); i++) {
     set_answer(group, share, queries[group.queries[i]]);
-    if (i >= m) return 0;
+    if (i >= m) {  // more questions than places: not all can be right together
+      together = 0;
+      continue;
+    }
     double& most = *std::max_element(left.begin(), left.end());
     together *= most / static_cast<double>(m - i);
     most -= 1;

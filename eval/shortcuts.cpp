@@ -109,7 +109,8 @@ std::optional<double> last_key_index(const MqarTask& home, const Shares& at_home
   return clamped(lost / most);
 }
 
-std::optional<double> anchor_index(const TaskAnswers& tested) {
+std::optional<double> anchor_index(const Shares& at_home, const TaskAnswers& tested) {
+  if (mean(at_home) < kLeastAccuracy) return {};
   Shares shares;
   add_shares(
       tested, [](const Cell& cell, const PairAnswer&) { return cell.pairs > 1; },
@@ -133,7 +134,7 @@ ShortcutIndices shortcut_indices(const MqarTask& home, std::span<const TaskAnswe
   if (own == tested.end() || !recalls) return {};
   const Shares at_home = accuracy_of(*own);
   return {.position = position_index(home, at_home, tested),
-          .anchor = anchor_index(*own),
+          .anchor = anchor_index(at_home, *own),
           .last_key_token = last_key_index(home, at_home, tested)};
 }
 

@@ -30,6 +30,26 @@ int open_descriptors() {
 
 }  // namespace
 
+TEST_CASE("files: a link stays a link, and a pipe gets the bytes") {
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "target", "old");
+  fs::create_symlink("target", folder / "link");
+  write_file_atomically(folder / "link", "new");
+  CHECK(fs::is_symlink(folder / "link"));
+  CHECK(read_file(folder / "target") == "new");
+
+  const fs::path pipe = folder / "pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  REQUIRE(reader >= 0);
+  write_file_atomically(pipe, "through");
+  char got[16] = {};
+  CHECK(::read(reader, got, sizeof got) == 7);
+  CHECK(std::string(got) == "through");
+  ::close(reader);
+  CHECK(fs::is_fifo(pipe));
+}
+
 TEST_CASE("files: a file is replaced whole, and nothing else is left in the folder") {
   const TemporaryFolder folder;
   write_file_atomically(folder / "a", "first");

@@ -7,8 +7,7 @@
 namespace farsight {
 
 std::string human_duration(double seconds) {
-  constexpr double kTooLong =
-      1e9;  // three decades: nobody waits, and it must fit the integers below
+  constexpr double kTooLong = 1e12;  // it must fit the integers below
   if (!(seconds >= 0) || seconds > kTooLong) return "?";
   if (seconds < 9.95) return fmt::format("{:.1f} s", seconds);
   const auto whole = static_cast<std::int64_t>(std::llround(seconds));
@@ -17,7 +16,9 @@ std::string human_duration(double seconds) {
   if (minutes == 0) return fmt::format("{} s", whole);
   if (hours == 0) return fmt::format("{} min {:02} s", minutes, whole % 60);
   if (hours < 24) return fmt::format("{} h {:02} min", hours, minutes % 60);
-  return fmt::format("{} d {:02} h", hours / 24, hours % 24);
+  const std::int64_t days = hours / 24;
+  if (days >= 1000) return fmt::format("{:.1f} years", static_cast<double>(days) / 365.25);
+  return fmt::format("{} d {:02} h", days, hours % 24);
 }
 
 std::string human_count(double count) {

@@ -255,8 +255,8 @@ std::string accuracy_table(const Settings& settings, const std::vector<TaskAccur
   text += table_line(fmt::format("this run ({})", settings.run.preset), ours, tasks);
   text += table_line("ceiling", ceilings, tasks);
   if (!in_paper) {
-    return text +
-           fmt::format("The paper has no numbers for {} trained on {}.\n", settings.run.model, own);
+    return text + fmt::format("The paper has no numbers for {} trained on {} and tested on {}.\n",
+                              settings.run.model, own, fmt::join(tasks, ", "));
   }
   return text + table_line(paper_name(settings.run.model), papers, tasks) +
          comparison_note(settings);

@@ -50,10 +50,9 @@ std::string differences(const fs::path& folder, const Settings& settings) {
 
 /// Deletes what runs write, and leaves anything else that somebody put there.
 void clear(const fs::path& folder) {
-  constexpr auto kOurs =
-      std::to_array<std::string_view>({"config.toml", "metrics.jsonl", "result.json", "report.html",
-                                       "report.md", "report.json", "figures", "checkpoints",
-                                       "latest", "best"});
+  constexpr auto kOurs = std::to_array<std::string_view>(
+      {"config.toml", "metrics.jsonl", "result.json", "report.html", "report.md", "report.json",
+       "figures", "checkpoints", "latest", "best"});
   std::vector<fs::path> ours;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
@@ -208,8 +207,15 @@ void RunRecord::finish(const RunResult& result) {
   json["environment"] = environment_json();
   RunFiles run = read_run(folder_);
   run.result = json;
-  write_run_report(run);
   write_file_atomically(folder_ / "result.json", json.dump(2) + '\n');
+  try {
+    write_run_report(run);
+  } catch (const Error& error) {  // the result is safe, and the page can be made again
+    std::fputs(fmt::format("no page of the run: {}; `farsight report --run {}` makes it\n",
+                           error.what(), folder_.string())
+                   .c_str(),
+               stderr);
+  }
 }
 
 }  // namespace farsight

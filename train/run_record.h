@@ -68,7 +68,8 @@ class RunRecord {
 
   void append(const StepMetrics& metrics);
 
-  /// Writes the report (run_report.h) and, last, result.json: a run that has it is finished.
+  /// Writes result.json, and a run that has it is finished; then its page (run_report.h), which can be
+  /// made again: if it cannot be written, stderr says so.
   void finish(const RunResult& result);
 
  private:

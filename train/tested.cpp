@@ -17,12 +17,15 @@ namespace farsight {
 namespace {
 
 /// Refuses a task whose ids or positions the model does not know.
-void require_admits(const Settings& settings, const Model& model, const MqarTask& task) {
+void require_admits(const Settings& settings, const Model& model, const MqarTask& task,
+                    bool frozen) {
   const std::int64_t ids = task.model_vocabulary();
   require(ids <= model.vocab_size, ExitCode::data,
-          "task {} uses token ids up to {}, the model knows {}: choose another --preset or a "
-          "smaller --data.vocabulary",
-          task.name, ids - 1, model.vocab_size);
+          "task {} uses token ids up to {}, the model knows {}: {}", task.name, ids - 1,
+          model.vocab_size,
+          frozen ? "the set was made for another vocabulary; make one with `farsight data make "
+                   "--config RUN/config.toml`"
+                 : "choose another --preset or a smaller --data.vocabulary");
   for (const Cell& cell : task.cells) {
     require(model.max_length == 0 || cell.length <= model.max_length, ExitCode::data,
             "task {} has examples of {} tokens, and this {} ends at {}: choose other cells with "
@@ -78,7 +81,7 @@ Tested tested(const Model& model, const Settings& settings, const TestOptions& o
     tasks.push_back({task_of(settings, name), {}});
   }
   for (const TaskAnswers& task : tasks) {
-    require_admits(settings, model, task.task);
+    require_admits(settings, model, task.task, set.has_value());
   }
   const std::int64_t generated = options.split == Split::test
                                      ? settings.data.test_examples_per_cell

@@ -97,7 +97,11 @@ std::optional<ChildEnd> ChildProcess::poll() {
   if (pid_ == 0) return std::nullopt;
   int status = 0;
   const pid_t found = waitpid(pid_, &status, WNOHANG);
-  if (found != pid_) return std::nullopt;
+  if (found == 0 || (found < 0 && errno == EINTR)) return std::nullopt;
+  if (found < 0) {  // somebody else has waited for it: how it ended is lost
+    pid_ = 0;
+    return ChildEnd{.exit_code = -1};
+  }
   pid_ = 0;
   return ChildEnd{.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1,
                   .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0};

@@ -168,14 +168,16 @@ class Scheduler {
       } else if (stopping_) {
         change(job, JobState::stopped);
       } else {
-        status.attempts--;  // going on is no new attempt
+        status.attempts = 0;  // each command has its own
         start(job, slot);
       }
       return;
     }
     if (stopping_) return change(job, JobState::stopped);
     if (end.exit_code != 0) status.reason = reason_of(end, jobs_[job].log);
-    const bool hopeless = is(end, ExitCode::usage) || is(end, ExitCode::data);
+    // The same command gives the same bits: these ends would come again.
+    const bool hopeless =
+        is(end, ExitCode::usage) || is(end, ExitCode::data) || is(end, ExitCode::diverged);
     if (hopeless || status.attempts >= kAttempts) return change(job, JobState::failed);
     afresh_[job] = is(end, ExitCode::corrupt);
     queue_.push_back(job);

@@ -213,7 +213,7 @@ int carry_out(ReproCommand command) {
          "command goes on from there.");
   }
   require(trained.failed == 0, ExitCode::internal,
-          "farsight repro: {} of {} runs failed twice; their cells say why, their logs are in "
+          "farsight repro: {} of {} runs failed; their cells say why, their logs are in "
           "{}/logs. The same command tries them again.",
           trained.failed, runs.size(), command.options.out.string());
   return 0;

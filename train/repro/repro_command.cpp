@@ -68,6 +68,10 @@ void refuse_settings_of_runs(const Assignments& given) {
       {"run.threads", "--jobs"},
       {"run.out", "--out"}};
   for (const Assignment& assignment : given) {
+    require(assignment.setting->section() != "task", ExitCode::usage,
+            "farsight repro: {}: the paper's tasks are as they are; a variant is trained by `mamba "
+            "train`",
+            assignment.where);
     for (const auto& [setting, instead] : kOwn) {
       require(assignment.setting->name != setting, ExitCode::usage,
               "farsight repro: {} is chosen by {}, not by itself", assignment.where, instead);

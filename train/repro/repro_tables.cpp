@@ -30,7 +30,10 @@ TableCell cell_of(const Trial& trial, const Outcomes& outcomes) {
   if (const auto ceiling = outcomes.scores(trial).front()->ceiling) {
     note += fmt::format(", ceiling {:.2f}", *ceiling);
   }
-  if (ours->count > 1) {
+  const auto planned = static_cast<std::int64_t>(outcomes.chosen(trial.training).size());
+  if (ours->count < planned) {
+    note += fmt::format(", {} of {} seeds: {}", ours->count, planned, outcomes.problem(trial));
+  } else if (ours->count > 1) {
     note += fmt::format(", {} seeds, spread {:.2f}", ours->count, ours->spread);
   }
   return {percent(*ours), judge(trial, accuracies_of(outcomes)), note};
