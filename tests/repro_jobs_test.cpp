@@ -50,7 +50,7 @@ TEST_CASE("jobs: what is done is skipped, the rest is run, long ones first") {
 TEST_CASE("jobs: a failure is tried once more and keeps nobody from running") {
   const TemporaryFolder folder;
   const std::vector<Job> jobs = {
-      shell(folder, "never", "echo x >> never.tries; echo 'no luck' >&2; exit 6"),
+      shell(folder, "never", "echo x >> never.tries; echo 'no luck' >&2; exit 1"),
       shell(folder, "second",
             "echo x >> second.tries; [ $(wc -l < second.tries) = 2 ] && "
             "touch second.result"),
@@ -60,10 +60,11 @@ TEST_CASE("jobs: a failure is tried once more and keeps nobody from running") {
       shell(folder, "good", "touch good.result"),
       {.name = "absent",
        .commands = {{.words = {(folder / "no-such-program").string()}}},
-       .log = folder / "absent.log"}};
+       .log = folder / "absent.log"},
+      shell(folder, "diverged", "echo x >> diverged.tries; exit 6")};
   const std::vector<JobStatus> statuses = run_jobs(jobs, Slots(2), {});
   CHECK(statuses[0].state == JobState::failed);
-  CHECK(statuses[0].reason == "exit code 6: no luck");
+  CHECK(statuses[0].reason == "exit code 1: no luck");
   CHECK(lines_of(folder / "never.tries") == 2);
   CHECK(statuses[1].state == JobState::done);
   CHECK(statuses[1].attempts == 2);
@@ -71,6 +72,8 @@ TEST_CASE("jobs: a failure is tried once more and keeps nobody from running") {
   CHECK(mentions(statuses[2].reason, "results are not there"));
   CHECK(statuses[3].state == JobState::failed);
   CHECK(lines_of(folder / "usage.tries") == 1);  // repeating mends no option
+  CHECK(statuses[7].state == JobState::failed);
+  CHECK(lines_of(folder / "diverged.tries") == 1);  // the same bits would diverge again
   CHECK(statuses[4].state == JobState::failed);
   CHECK(mentions(statuses[4].reason, "signal 9"));
   CHECK(statuses[5].state == JobState::done);
@@ -91,6 +94,20 @@ TEST_CASE("jobs: after a damaged file the second attempt begins anew") {
       "cd " + folder.path().string() + "; [ \"$1\" = --overwrite ] && touch a.result || exit 4";
   job.commands[0].afresh = {"--overwrite"};
   CHECK(run_jobs({job}, Slots(1), {})[0].state == JobState::done);
+}
+
+TEST_CASE("jobs: every command of a job may fail once") {
+  const TemporaryFolder folder;
+  const auto at_second_try = [](const std::string& name) {
+    return "echo x >> " + name + ".tries; [ $(wc -l < " + name + ".tries) = 2 ] && touch " + name +
+           ".result";
+  };
+  Job job = shell(folder, "a", at_second_try("a"));
+  const Job next = shell(folder, "b", at_second_try("b"));
+  job.commands.push_back(next.commands.front());
+  const std::vector<JobStatus> statuses = run_jobs({job}, Slots(1), {});
+  CHECK(statuses[0].state == JobState::done);
+  CHECK(fs::exists(folder / "b.result"));
 }
 
 TEST_CASE("jobs: commands of a job follow one another, and output is kept whole or not at all") {
