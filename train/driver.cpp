@@ -138,6 +138,12 @@ void run_eval(const Command& command) {
                   human_count(static_cast<double>(test.tokens) / test.seconds), human_bytes(peak))
           .c_str(),
       stderr);
+  const std::filesystem::path& run = options.weights.run;
+  const bool unfinished = !run.empty() && !std::filesystem::exists(run / "result.json");
+  std::fputs(fmt::format("checkpoint {}{}\n", checkpoint_of(options.weights).string(),
+                         unfinished ? " of a run that is not finished" : "")
+                 .c_str(),
+             stderr);
   if (options.json) {
     print(accuracy_json(result).dump(2) + "\n");
     return;

@@ -31,7 +31,7 @@ Subject subject_of(const PlannedRun& run, const FigureContext& context) {
   const std::filesystem::path folder = paths_of(context.out, run).folder;
   std::filesystem::path checkpoint = pointed_checkpoint(folder, "best");
   if (checkpoint.empty()) checkpoint = pointed_checkpoint(folder, "latest");
-  return {run, model_from(checkpoint, context.device, run.settings.run.dtype)};
+  return {run, model_from(checkpoint, context.device, DType::f32)};  // as farsight probe does
 }
 
 /// The cell of this length whose pairs come nearest to `pairs` from below.
