@@ -162,8 +162,8 @@ std::string audit_text(const MqarTask& task, std::span<const CellAudit> cells) {
     text += fmt::format(
         "{:>11} {:>8} {:>9} {:>9.3f} {:>8.3f} {:>9.1f} {:>9.3f} {:>10.3f} {:>8.3f} {:>8.2f} "
         "{:>7}\n",
-        fmt::format("{}x{}", c.cell.length, c.cell.pairs), c.examples, c.queries,
-        percent(c.repeated, c.queries), percent(c.contradictory, c.queries),
+        cell_name(c.cell), c.examples, c.queries, percent(c.repeated, c.queries),
+        percent(c.contradictory, c.queries),
         percent(c.contradictory_examples, c.examples - c.broken),
         percent(c.met_in_filler, c.queries), percent(c.lookalikes, c.queries), c.ceiling.pair,
         c.ceiling.case_, c.broken);
@@ -186,7 +186,7 @@ std::string audit_text(const MqarTask& task, std::span<const CellAudit> cells) {
   }
   for (const CellAudit& c : cells) {
     for (const std::string& sentence : c.violations) {
-      text += fmt::format("broken: cell {}x{}, {}\n", c.cell.length, c.cell.pairs, sentence);
+      text += fmt::format("broken: cell {}, {}\n", cell_name(c.cell), sentence);
     }
   }
   return text;

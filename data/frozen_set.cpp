@@ -11,6 +11,7 @@
 #include "core/check.h"
 #include "core/safetensors.h"
 #include "core/version.h"
+#include "data/task_grid.h"
 #include "data/task_json.h"
 
 namespace farsight {
@@ -20,10 +21,9 @@ constexpr std::string_view kFormat = "farsight recall set";
 constexpr std::array<std::string_view, 3> kSplits = {"train", "valid", "test"};
 constexpr std::size_t kMostCells = 4096;
 constexpr std::int64_t kMostExamples = 1 << 24;  // of a cell
-constexpr std::int64_t kMostTokens = 1 << 20;    // of an example
 
 std::string file_name(const Cell& cell) {
-  return fmt::format("cell-{}x{}.safetensors", cell.length, cell.pairs);
+  return fmt::format("cell-{}.safetensors", cell_name(cell));
 }
 
 using Ids = std::vector<std::int32_t>;
@@ -153,8 +153,8 @@ FrozenSet::FrozenSet(const std::filesystem::path& folder)
   std::vector<std::size_t> places;
   for (const Json& cell : cells.elements()) {
     cell.allow_only({"length", "pairs", "place", "examples", "file", "bytes", "xxh3"});
-    sizes.push_back({static_cast<int>(cell.at("length").as_int(1, kMostTokens)),
-                     static_cast<int>(cell.at("pairs").as_int(1, kMostTokens))});
+    sizes.push_back({static_cast<int>(cell.at("length").as_int(1, kMostExampleTokens)),
+                     static_cast<int>(cell.at("pairs").as_int(1, kMostExampleTokens))});
     places.push_back(static_cast<std::size_t>(cell.at("place").as_int(0, 1 << 16)));
     const Json& file = cell.at("file");
     if (file.as_string() != file_name(sizes.back())) {

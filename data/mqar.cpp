@@ -1,5 +1,7 @@
 #include "data/mqar.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -82,6 +84,10 @@ Example example_of(const MqarLayout& layout, const MqarScratch& drawn,
 }
 
 }  // namespace
+
+std::string cell_name(const Cell& cell) {
+  return fmt::format("{}x{}", cell.length, cell.pairs);
+}
 
 std::uint64_t split_seed(Split split, std::uint64_t seed, std::size_t place) {
   switch (split) {

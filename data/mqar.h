@@ -44,6 +44,8 @@ struct Cell {
   int pairs = 0;
   friend bool operator==(const Cell&, const Cell&) = default;
 };
+/// "64x4": length x pairs, as cells are written everywhere.
+std::string cell_name(const Cell& cell);
 
 struct MqarTask {
   std::string name;

@@ -11,13 +11,13 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/json.h"
+#include "data/task_grid.h"
 
 namespace farsight {
 namespace {
 
 constexpr std::size_t kMostLineBytes = std::size_t{1} << 26;
 constexpr std::size_t kReadBytes = std::size_t{1} << 20;
-constexpr std::int64_t kMostTokens = 1 << 20;  // of an example
 constexpr std::int64_t kMostId = 1 << 30;
 
 /// The lines of a file of any size, one at a time.
@@ -147,10 +147,10 @@ ReleasedExample example_from(const Record& record, const TaskDescription& task, 
                              std::int64_t line) {
   ReleasedExample result;
   result.line = line;
-  result.cell.length = static_cast<int>(record.integer("ctx_length", 2, kMostTokens));
-  result.cell.pairs = static_cast<int>(record.integer("num_kv_pair", 1, kMostTokens));
-  const std::int64_t k = record.integer("key_len", 1, kMostTokens);
-  const std::int64_t v = record.integer("value_len", 1, kMostTokens);
+  result.cell.length = static_cast<int>(record.integer("ctx_length", 2, kMostExampleTokens));
+  result.cell.pairs = static_cast<int>(record.integer("num_kv_pair", 1, kMostExampleTokens));
+  const std::int64_t k = record.integer("key_len", 1, kMostExampleTokens);
+  const std::int64_t v = record.integer("value_len", 1, kMostExampleTokens);
   record.require_that(k == task.key_length && v == task.value_length,
                       "key_len and value_len are {} and {}, and the task has {} and {}", k, v,
                       task.key_length, task.value_length);

@@ -11,8 +11,6 @@
 namespace farsight {
 namespace {
 
-constexpr int kMostTokens = 1 << 20;  // of an example
-
 /// Why a cell cannot be of the task, as the rest of a sentence; empty: it can.
 std::string misfit(const TaskDescription& d, const Cell& cell) {
   const long long pairs = cell.pairs, length = cell.length, k = d.key_length, v = d.value_length;
@@ -22,8 +20,8 @@ std::string misfit(const TaskDescription& d, const Cell& cell) {
                ? std::string()
                : fmt::format("{} are {} tokens, and there is room for {}", what, tokens, most);
   };
-  if (length < 1 || length > kMostTokens) {
-    return fmt::format("an example has 1 to {} tokens", kMostTokens);
+  if (length < 1 || length > kMostExampleTokens) {
+    return fmt::format("an example has 1 to {} tokens", kMostExampleTokens);
   }
   if (pairs < 1) return "there must be at least 1 pair";
   switch (d.kind) {

@@ -8,6 +8,8 @@
 
 namespace farsight {
 
+inline constexpr int kMostExampleTokens = 1 << 20;
+
 /// Whether the context holds the same pairs in several sections.
 inline bool in_sections(const TaskDescription& description) {
   return description.noise == Noise::sections || description.noise == Noise::sections_released;

@@ -52,7 +52,7 @@ std::string cells_text(const std::vector<Cell>& cells, const std::vector<std::si
     for (; next < places[i]; next++) {
       text += "- ";
     }
-    text += fmt::format("{}x{} ", cells[i].length, cells[i].pairs);
+    text += cell_name(cells[i]) + " ";
     next++;
   }
   return text;

@@ -1,4 +1,5 @@
 #include "train/answer_places.h"
+#include "train/run_folder.h"
 
 #include <fmt/format.h>
 
@@ -9,12 +10,6 @@ namespace farsight {
 
 namespace {
 
-std::optional<double> number(const Json& object, std::string_view key) {
-  const Json* member = object.is_object() ? object.find(key) : nullptr;
-  return member != nullptr && member->is_number() ? std::optional(member->as_double())
-                                                  : std::nullopt;
-}
-
 /// One line a task. A bin is drawn at `place` of its two ends.
 void add_lines(LineFigure& figure, const Json& accuracy, std::string_view member,
                const std::function<double(double, double)>& place) {
@@ -23,9 +18,9 @@ void add_lines(LineFigure& figure, const Json& accuracy, std::string_view member
     if (bins == nullptr || !bins->is_array()) continue;
     Series series{.name = task.key};
     for (const Json& bin : bins->elements()) {
-      const std::optional<double> from = number(bin, "from");
-      const std::optional<double> to = number(bin, "to");
-      const std::optional<double> pair = number(bin, "pair");
+      const std::optional<double> from = number_in(bin, "from");
+      const std::optional<double> to = number_in(bin, "to");
+      const std::optional<double> pair = number_in(bin, "pair");
       if (from && to && pair) series.points.push_back({place(*from, *to), *pair});
     }
     if (!series.points.empty()) figure.series.push_back(std::move(series));
@@ -46,7 +41,7 @@ BarFigure section_bars(const Json& accuracy) {
     if (sections == nullptr) continue;
     BarFigure::Bars bars{.name = task.key};
     for (const char* section : {"0-25", "25-50", "50-75", "75-100", "none"}) {
-      bars.values.push_back(number(*sections, section));
+      bars.values.push_back(number_in(*sections, section));
     }
     figure.series.push_back(std::move(bars));
   }
@@ -66,7 +61,7 @@ NamedValues shortcut_values(const Json& accuracy) {
       for (char& c : name) {
         if (c == '_') c = ' ';
       }
-      const std::optional<double> value = number(*shortcuts, index.key);
+      const std::optional<double> value = number_in(*shortcuts, index.key);
       values.entries.push_back({name, value ? fmt::format("{:.2f}", *value) : "not measured"});
     }
   }

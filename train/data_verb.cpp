@@ -196,10 +196,6 @@ bool wants_colour() {
   return isatty(STDOUT_FILENO) == 1 && !dumb && (no_color == nullptr || *no_color == '\0');
 }
 
-std::string cell_name(const Cell& cell) {
-  return fmt::format("{}x{}", cell.length, cell.pairs);
-}
-
 std::size_t cell_named(const MqarTask& task, const std::string& name) {
   std::vector<std::string> names;
   for (std::size_t i = 0; i < task.cells.size(); i++) {

@@ -18,6 +18,7 @@
 #include "train/presets.h"
 #include "train/quantities.h"
 #include "train/report.h"
+#include "train/run_folder.h"
 #include "train/task.h"
 #include "train/tested.h"
 #include "train/trainer.h"
@@ -108,11 +109,7 @@ void run_train(const Command& command) {
 /// The checkpoint that a verb reads: the given one, or the run's best, or its latest.
 std::filesystem::path checkpoint_of(const Weights& weights) {
   if (!weights.checkpoint.empty()) return weights.checkpoint;
-  for (const char* pointer : {"best", "latest"}) {
-    const std::filesystem::path found = pointed_checkpoint(weights.run, pointer);
-    if (!found.empty()) return found;
-  }
-  fail(ExitCode::data, "'{}' has no checkpoint: train it first", weights.run.string());
+  return trained_checkpoint(weights.run);
 }
 
 Model loaded_model(const Settings& settings, const Weights& weights) {

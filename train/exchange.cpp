@@ -14,6 +14,7 @@
 #include "models/pretrained.h"
 #include "train/checkpoint.h"
 #include "train/quantities.h"
+#include "train/run_folder.h"
 
 namespace farsight {
 namespace {
@@ -34,11 +35,8 @@ constexpr const char* kPassedThrough[] = {"tokenizer.json",
 /// A run's best checkpoint, or its last; anything else is what it is.
 fs::path checkpoint_in(const fs::path& from) {
   require(fs::exists(from), ExitCode::storage, "--from: there is no '{}'", from.string());
-  for (const char* pointer : {"best", "latest"}) {
-    const fs::path found = pointed_checkpoint(from, pointer);
-    if (!found.empty()) return found;
-  }
-  return from;
+  const fs::path found = best_or_latest(from);
+  return found.empty() ? from : found;
 }
 
 const NameFamily& family_for(std::string_view format, std::string_view model_type) {

@@ -17,6 +17,7 @@
 #include "train/probe_report.h"
 #include "train/quantities.h"
 #include "train/resolve.h"
+#include "train/run_folder.h"
 #include "train/task.h"
 #include "train/toml.h"
 #include "train/words.h"
@@ -82,14 +83,6 @@ fs::path run_around(const fs::path& path, std::string_view flag) {
        flag, path.string());
 }
 
-fs::path best_checkpoint(const fs::path& run) {
-  for (const char* pointer : {"best", "latest"}) {
-    const fs::path found = pointed_checkpoint(run, pointer);
-    if (!found.empty()) return found;
-  }
-  fail(ExitCode::data, "'{}' has no checkpoint: train it first", run.string());
-}
-
 Asked asked(std::string_view kind, const Words& given) {
   constexpr auto kSplits = std::to_array<std::string_view>({"test", "valid"});
   constexpr auto kDevices = std::to_array<std::string_view>({"auto", "cpu", "cuda"});
@@ -108,7 +101,7 @@ Asked asked(std::string_view kind, const Words& given) {
   const bool valid = one_of(given, "split", kSplits) == "valid";
   return {.matrix = matrix,
           .settings = settings,
-          .checkpoint = from_run ? best_checkpoint(run) : fs::path(*given.value("checkpoint")),
+          .checkpoint = from_run ? trained_checkpoint(run) : fs::path(*given.value("checkpoint")),
           .what = probed_cell(settings, given.value("task").value_or(own_task_name(settings)),
                               given.value("cell").value_or("")),
           .options = {.split = valid ? Split::valid : Split::test,
@@ -127,7 +120,7 @@ const Cell& cell_of(const Asked& a) {
 }
 
 std::string cell_text(const Asked& a) {
-  return fmt::format("{} {}x{}", a.what.task.name, cell_of(a).length, cell_of(a).pairs);
+  return fmt::format("{} {}", a.what.task.name, cell_name(cell_of(a)));
 }
 
 std::string reduction_text(const Asked& a) {
@@ -253,9 +246,8 @@ ProbedCell probed_cell(const Settings& settings, const std::string& task, const 
   alone.data.pairs = {pairs};
   probed.task = task_of(alone, task);
   require(probed.task.cells == std::vector<Cell>{wanted}, ExitCode::data,
-          "task {} has no cell {}: it has {} of its own, the first {}x{}", task, cell,
-          probed.task.cells.size(), probed.task.cells.front().length,
-          probed.task.cells.front().pairs);
+          "task {} has no cell {}: it has {} of its own, the first {}", task, cell,
+          probed.task.cells.size(), cell_name(probed.task.cells.front()));
   return probed;
 }
 

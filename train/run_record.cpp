@@ -13,6 +13,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "train/environment.h"
+#include "train/run_folder.h"
 #include "train/run_report.h"
 #include "train/task.h"
 #include "train/toml.h"
@@ -23,21 +24,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::optional<Settings> settings_in(const fs::path& folder) {
-  try {
-    Settings settings;
-    for (const Assignment& assignment : read_toml_file(folder / "config.toml")) {
-      assignment.setting->set(settings, assignment.value);
-    }
-    return settings;
-  } catch (const Error&) {
-    return std::nullopt;  // damaged, or of another version: not this run
-  }
-}
-
 /// "train.lr = 0.001 there, 0.003 here, and 2 more"
 std::string differences(const fs::path& folder, const Settings& settings) {
-  const std::optional<Settings> there = settings_in(folder);
+  const std::optional<Settings> there = stored_settings(folder);
   if (!there) return "its config.toml cannot be read";
   const std::vector<std::string_view> names = different_settings(*there, settings);
   if (names.empty()) return "--resume never was given";
@@ -82,7 +71,7 @@ RunRecord::Content RunRecord::content_of(const fs::path& folder, const Settings&
   if (fs::is_empty(folder, none)) return Content::nothing;
   if (!fs::exists(folder / "config.toml", none)) return Content::no_run;
   if (fs::exists(folder / "result.json", none)) return Content::finished;
-  const std::optional<Settings> there = settings_in(folder);
+  const std::optional<Settings> there = stored_settings(folder);
   const bool same = there && different_settings(*there, settings).empty();
   return same ? Content::same_unfinished : Content::another_unfinished;
 }

@@ -14,6 +14,7 @@
 #include "train/quantities.h"
 #include "train/reference.h"
 #include "train/resolve.h"
+#include "train/run_folder.h"
 #include "train/task.h"
 #include "train/toml.h"
 
@@ -28,11 +29,6 @@ std::string percent(const std::optional<double>& value) {
 }
 
 /// A member that may be missing: runs of other versions have other members.
-std::optional<double> number(const Json& object, std::string_view key) {
-  const Json* member = object.find(key);
-  return member != nullptr && member->is_number() ? std::optional(member->as_double())
-                                                  : std::nullopt;
-}
 std::string text(const Json& object, std::string_view key) {
   const Json* member = object.find(key);
   if (member == nullptr) return "unknown";
@@ -41,7 +37,7 @@ std::string text(const Json& object, std::string_view key) {
 
 std::string steps_done(const RunFiles& run) {
   if (run.metrics.empty()) return "No step is logged.";
-  const auto step = static_cast<std::int64_t>(number(run.metrics.back(), "step").value_or(0));
+  const auto step = static_cast<std::int64_t>(number_in(run.metrics.back(), "step").value_or(0));
   const std::int64_t steps = run.settings.train.steps;
   return fmt::format("{}{} steps are logged.", grouped(step),
                      steps > 0 ? fmt::format(" of {}", grouped(steps)) : "");
@@ -53,13 +49,13 @@ std::vector<std::string> summary_of(const RunFiles& run) {
   if (run.result) {
     const Json& result = *run.result;
     const auto whole = [&](std::string_view key) {
-      return grouped(static_cast<std::int64_t>(number(result, key).value_or(0)));
+      return grouped(static_cast<std::int64_t>(number_in(result, key).value_or(0)));
     };
     lines.push_back(fmt::format(
         "{} parameters, {} steps, {} tokens in {} ({} tokens/s) on {}.", whole("parameters"),
-        whole("steps"), whole("tokens"), human_duration(number(result, "seconds").value_or(-1)),
-        human_count(number(result, "tokens_per_second").value_or(-1)), text(result, "device")));
-    const std::optional<double> loss = number(result, "loss");
+        whole("steps"), whole("tokens"), human_duration(number_in(result, "seconds").value_or(-1)),
+        human_count(number_in(result, "tokens_per_second").value_or(-1)), text(result, "device")));
+    const std::optional<double> loss = number_in(result, "loss");
     lines.push_back(fmt::format("Loss of the last step {}; the checkpoint of step {} was tested.",
                                 loss ? fmt::format("{:.4g}", *loss) : "–", whole("tested_step")));
   } else {
@@ -92,9 +88,10 @@ Table accuracy_of(const RunFiles& run, const Json& accuracy) {
     const std::string published = paper == nullptr ? "–"
                                   : paper->percent ? percent(paper->percent)
                                                    : "failed";
-    std::vector<TableCell> row = {{task.key}, {percent(number(task.value, "pair"))}, {published}};
+    std::vector<TableCell> row = {
+        {task.key}, {percent(number_in(task.value, "pair"))}, {published}};
     for (const Kind& kind : kinds) {
-      row.push_back({percent(number(task.value, kind.key))});
+      row.push_back({percent(number_in(task.value, kind.key))});
     }
     table.rows.push_back(std::move(row));
   }
@@ -120,9 +117,9 @@ Table cells_of(const Json& accuracy) {
     std::vector<TableCell> row = {{name}};
     for (const Json::Member& task : accuracy.members()) {
       const Json* cells = task.value.find("cells");
-      TableCell cell{percent(cells != nullptr ? number(*cells, name) : std::nullopt)};
+      TableCell cell{percent(cells != nullptr ? number_in(*cells, name) : std::nullopt)};
       const Json* ceilings = task.value.find("cell_ceilings");
-      const auto ceiling = ceilings != nullptr ? number(*ceilings, name) : std::nullopt;
+      const auto ceiling = ceilings != nullptr ? number_in(*ceilings, name) : std::nullopt;
       constexpr double kShown = 99.995;  // what is not 100.00
       if (ceiling && *ceiling < kShown) cell.note = fmt::format("ceiling {:.2f}", *ceiling);
       row.push_back(std::move(cell));
@@ -210,11 +207,12 @@ ReportSection environment_section(const RunFiles& run) {
     std::string value = text(*environment, member.key);
     if (name == "memory_bytes") {
       name = "memory";
-      value = fmt::format("{:.1f} GiB", number(*environment, member.key).value_or(0) / (1 << 30));
+      value =
+          fmt::format("{:.1f} GiB", number_in(*environment, member.key).value_or(0) / (1 << 30));
     }
     values.entries.push_back({name, value});
   }
-  const std::optional<double> peak = number(*run.result, "peak_memory_bytes");
+  const std::optional<double> peak = number_in(*run.result, "peak_memory_bytes");
   if (peak) {
     values.entries.push_back(
         {"memory used", fmt::format("{:.1f} MiB at most, tensors", *peak / (1 << 20))});

@@ -34,10 +34,6 @@ void require_admits(const Settings& settings, const Model& model, const MqarTask
   }
 }
 
-std::string cell_name(const Cell& cell) {
-  return fmt::format("{}x{}", cell.length, cell.pairs);
-}
-
 TaskAccuracy accuracy_of(const MqarTask& task, const RecallResult& result) {
   const MqarScore& score = result.score;
   TaskAccuracy accuracy{.task = task.name,

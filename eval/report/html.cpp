@@ -12,20 +12,6 @@ namespace farsight {
 
 namespace {
 
-std::string_view symbol_of(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::none:
-      return "";
-    case Verdict::pass:
-      return "✓";
-    case Verdict::fail:
-      return "✗";
-    case Verdict::missing:
-      return "○";
-  }
-  return "";
-}
-
 std::string_view meaning_of(Verdict verdict) {
   switch (verdict) {
     case Verdict::none:

@@ -9,18 +9,9 @@ namespace farsight {
 
 namespace {
 
-std::string_view symbol_of(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::none:
-      return "";
-    case Verdict::pass:
-      return "✓ ";
-    case Verdict::fail:
-      return "✗ ";
-    case Verdict::missing:
-      return "○ ";
-  }
-  return "";
+/// Before a text.
+std::string mark_of(Verdict verdict) {
+  return verdict == Verdict::none ? "" : fmt::format("{} ", symbol_of(verdict));
 }
 
 /// A fence longer than any run of backquotes within.
@@ -64,7 +55,7 @@ struct BlockMarkdown {
   const std::filesystem::path& folder;
 
   std::string operator()(const Paragraph& paragraph) const {
-    return fmt::format("{}{}\n\n", symbol_of(paragraph.verdict), markdown_inline(paragraph.text));
+    return fmt::format("{}{}\n\n", mark_of(paragraph.verdict), markdown_inline(paragraph.text));
   }
   std::string operator()(const List& list) const {
     std::string text;
@@ -90,7 +81,7 @@ struct BlockMarkdown {
       for (const TableCell& cell : row) {
         const std::string note =
             cell.note.empty() ? "" : fmt::format("<br>({})", markdown_inline(cell.note));
-        text += fmt::format(" {}{}{} |", symbol_of(cell.verdict), lines_markdown(cell.text), note);
+        text += fmt::format(" {}{}{} |", mark_of(cell.verdict), lines_markdown(cell.text), note);
       }
       text += '\n';
     }

@@ -75,6 +75,20 @@ std::string shortest(T value) {
 
 }  // namespace
 
+std::string_view symbol_of(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::none:
+      return "";
+    case Verdict::pass:
+      return "✓";
+    case Verdict::fail:
+      return "✗";
+    case Verdict::missing:
+      return "○";
+  }
+  return "";
+}
+
 std::vector<TextSpan> spans_of(std::string_view text) {
   std::vector<TextSpan> spans;
   const auto add = [&](std::string_view piece, bool code) {

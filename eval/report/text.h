@@ -6,7 +6,12 @@
 #include <string_view>
 #include <vector>
 
+#include "eval/report/document.h"
+
 namespace farsight {
+
+/// "✓", "✗" or "○": colour is never the only sign of a verdict; nothing where there is none.
+std::string_view symbol_of(Verdict verdict);
 
 /// A piece of a text: what stands between two backquotes is code. A backquote without a partner is
 /// itself.

@@ -12,6 +12,7 @@
 #include "train/checkpoint.h"
 #include "train/exchange.h"
 #include "train/repro/repro_figures.h"
+#include "train/run_folder.h"
 #include "train/task.h"
 
 namespace farsight {
@@ -29,9 +30,8 @@ struct Subject {
 
 Subject subject_of(const PlannedRun& run, const FigureContext& context) {
   const std::filesystem::path folder = paths_of(context.out, run).folder;
-  std::filesystem::path checkpoint = pointed_checkpoint(folder, "best");
-  if (checkpoint.empty()) checkpoint = pointed_checkpoint(folder, "latest");
-  return {run, model_from(checkpoint, context.device, DType::f32)};  // as farsight probe does
+  return {run, model_from(trained_checkpoint(folder), context.device,
+                          DType::f32)};  // as farsight probe does
 }
 
 /// The cell of this length whose pairs come nearest to `pairs` from below.

@@ -9,24 +9,12 @@
 #include "core/files.h"
 #include "core/json.h"
 #include "data/task_description.h"
-#include "train/toml.h"
+#include "train/run_folder.h"
 
 namespace farsight {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::optional<Settings> stored_settings(const fs::path& folder) {
-  try {
-    Settings settings;
-    for (const Assignment& assignment : read_toml_file(folder / "config.toml")) {
-      assignment.setting->set(settings, assignment.value);
-    }
-    return settings;
-  } catch (const Error&) {
-    return std::nullopt;
-  }
-}
 
 /// "64x4"
 std::pair<int, int> cell_of(const std::string& name) {

@@ -1,0 +1,40 @@
+#include "train/run_folder.h"
+
+#include "core/check.h"
+#include "train/checkpoint.h"
+#include "train/toml.h"
+
+namespace farsight {
+
+namespace fs = std::filesystem;
+
+std::optional<Settings> stored_settings(const fs::path& run) {
+  try {
+    Settings settings;
+    for (const Assignment& assignment : read_toml_file(run / "config.toml")) {
+      assignment.setting->set(settings, assignment.value);
+    }
+    return settings;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+fs::path best_or_latest(const fs::path& run) {
+  const fs::path best = pointed_checkpoint(run, "best");
+  return best.empty() ? pointed_checkpoint(run, "latest") : best;
+}
+
+fs::path trained_checkpoint(const fs::path& run) {
+  const fs::path found = best_or_latest(run);
+  require(!found.empty(), ExitCode::data, "'{}' has no checkpoint: train it first", run.string());
+  return found;
+}
+
+std::optional<double> number_in(const Json& object, std::string_view key) {
+  const Json* member = object.is_object() ? object.find(key) : nullptr;
+  return member != nullptr && member->is_number() ? std::optional(member->as_double())
+                                                  : std::nullopt;
+}
+
+}  // namespace farsight

@@ -1,0 +1,25 @@
+// What a run left in its folder (run_record.h), for whoever comes after it.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string_view>
+
+#include "core/json.h"
+#include "train/settings.h"
+
+namespace farsight {
+
+/// The settings in its config.toml; nothing where that is damaged or of another version.
+std::optional<Settings> stored_settings(const std::filesystem::path& run);
+
+/// The folder of its best checkpoint, or of its latest; empty where it has none.
+std::filesystem::path best_or_latest(const std::filesystem::path& run);
+
+/// The same where there must be one: throws Error(data) otherwise.
+std::filesystem::path trained_checkpoint(const std::filesystem::path& run);
+
+/// A member of what runs of any version wrote: nothing where it is missing or no number.
+std::optional<double> number_in(const Json& object, std::string_view key);
+
+}  // namespace farsight
