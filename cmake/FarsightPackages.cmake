@@ -16,6 +16,8 @@ farsight_find(fmt libfmt-dev)
 farsight_find(CLI11 libcli11-dev)
 farsight_find(tomlplusplus libtomlplusplus-dev)
 farsight_find(nlohmann_json nlohmann-json3-dev)
+farsight_find(ZLIB zlib1g-dev)
+farsight_find(zstd libzstd-dev)
 find_path(FARSIGHT_XXHASH xxhash.h)  # used as a header: it has no CMake package
 if(NOT FARSIGHT_XXHASH)
   message(FATAL_ERROR "xxhash.h was not found: run `make setup` (or apt install libxxhash-dev).")

@@ -6,7 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(build-essential cmake ninja-build ccache git libopenblas-pthread-dev libcli11-dev
-          libtomlplusplus-dev nlohmann-json3-dev libfmt-dev libxxhash-dev doctest-dev gnuplot-nox)
+          libtomlplusplus-dev nlohmann-json3-dev libfmt-dev libxxhash-dev
+          libzstd-dev zlib1g-dev doctest-dev gnuplot-nox)
 if [[ "${1:-}" == --dev ]]; then
   packages+=(clang-format-14 clang-tidy-19 shellcheck)
 fi
