@@ -32,6 +32,8 @@ enum class DecayScope : std::uint8_t { all, matrices };
 enum class Schedule : std::uint8_t { cosine, constant };
 enum class OnNan : std::uint8_t { stop };
 enum class Packing : std::uint8_t { automatic, on, off };
+enum class TextPacking : std::uint8_t { authors, end_of_text };
+enum class InvalidText : std::uint8_t { stop, replace };
 enum class GraphUse : std::uint8_t { automatic, on, off };
 enum class BestBy : std::uint8_t { pair_accuracy, loss, last };
 
@@ -73,7 +75,8 @@ struct ModelSettings {
   Storage storage = Storage::f32;
 };
 
-/// Sizes of the recall task and what all tasks share. A cell is one pair (length, pairs).
+/// Sizes of the recall task and what all tasks share: a cell is one pair (length, pairs). From `dir`
+/// on: the text of a language model.
 struct DataSettings {
   Integers lengths = {64, 128, 256, 512};
   Integers pairs = {1, 2, 4, 8, 16, 32, 64, 128};
@@ -84,10 +87,21 @@ struct DataSettings {
   FillWith filler = FillWith::random;
   bool separator_target = true;
   MadeOn generate_on = MadeOn::automatic;
+  std::string dir;
+  std::string corpus;
+  std::string validation;
+  std::string tokenizer;
+  std::string text_field = "text";
+  InvalidText invalid_text = InvalidText::stop;
+  TextPacking packing = TextPacking::authors;
+  std::int64_t block = 2048;
+  std::int64_t validation_blocks = 1000;
+  std::string cache = "corpora";
 };
 
 struct TrainSettings {
   std::int64_t steps = 0;
+  std::int64_t tokens = 0;
   std::int64_t epochs = 30;
   std::int64_t batch_size = 160;
   std::int64_t micro_tokens = 16384;
@@ -222,6 +236,8 @@ FARSIGHT_NAMES(DecayScope, "all", "matrices")
 FARSIGHT_NAMES(Schedule, "cosine", "constant")
 FARSIGHT_NAMES(OnNan, "stop")
 FARSIGHT_NAMES(Packing, "auto", "on", "off")
+FARSIGHT_NAMES(TextPacking, "authors", "end-of-text")
+FARSIGHT_NAMES(InvalidText, "stop", "replace")
 FARSIGHT_NAMES(GraphUse, "auto", "on", "off")
 FARSIGHT_NAMES(BestBy, "pair-accuracy", "loss", "last")
 #undef FARSIGHT_NAMES

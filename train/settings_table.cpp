@@ -101,9 +101,11 @@ using C = CheckpointSettings;
 std::vector<Setting> make_table() {
   static std::vector<std::string_view> tasks, models, presets, recipes;
   return {
-      one_of(task_choices(), tasks,
-             run<&R::task>("run.task", "task",
-                           "recall task to train on, or a file that declares one: FILE.toml")),
+      one_of(
+          task_choices(), tasks,
+          run<&R::task>("run.task", "task",
+                        "recall task to train on, or a file that declares one: FILE.toml; or lm: "
+                        "the text of data.corpus")),
       one_of(model_choices(), models, run<&R::model>("run.model", "model", "model to train")),
       one_of(preset_choices(), presets,
              run<&R::preset>("run.preset", "preset", "sizes and protocol, from presets/NAME.toml")),
@@ -212,16 +214,51 @@ std::vector<Setting> make_table() {
       around(data<&D::generate_on>("data.generate_on", "",
                                    "who makes the training examples: the host while a GPU trains "
                                    "(auto), or the device that trains; same examples")),
+      around(
+          data<&D::dir>("data.dir", "data-dir",
+                        "folder of corpora, tokenizers and test sets; empty = what FARSIGHT_DATA "
+                        "names")),
+      data<&D::corpus>("data.corpus", "corpus",
+                       "text to train on (lm): files, patterns such as c/*.jsonl.zst, with commas "
+                       "between them, or a folder of farsight corpus build; empty = the data "
+                       "folder's wiki corpus"),
+      data<&D::validation>(
+          "data.validation", "validation",
+          "text to validate on (lm), in the same forms; empty = of the wiki corpus "
+          "its own, of others the last twentieth of data.corpus"),
+      data<&D::tokenizer>("data.tokenizer", "tokenizer",
+                          "tokenizer.json of a language model; empty = "
+                          "tokenizer/20B_tokenizer.json of the data folder"),
+      data<&D::text_field>("data.text_field", "", "member of a JSON line that has the text"),
+      data<&D::invalid_text>("data.invalid_text", "",
+                             "bytes that are no UTF-8: stop, or replace them by U+FFFD"),
+      data<&D::packing>(
+          "data.packing", "",
+          "documents into blocks: as the paper's authors did, nothing between them and "
+          "what is left of every 1,000 dropped; or with end-of-text between them"),
+      within(2, 1 << 20,
+             data<&D::block>("data.block", "block",
+                             "tokens of a row of text; all but the last "
+                             "have a label")),
+      within(1, 1e9,
+             data<&D::validation_blocks>("data.validation_blocks", "",
+                                         "most rows of text that are validated on")),
+      around(data<&D::cache>("data.cache", "", "folder where text is kept as tokens")),
 
       within(0, 1e9,
              train<&T::steps>("train.steps", "steps",
-                              "optimiser steps; 0 = as many as train.epochs need")),
+                              "optimiser steps; 0 = as many as train.tokens or train.epochs need")),
+      within(0, kMany,
+             train<&T::tokens>("train.tokens", "tokens",
+                               "tokens to train on, when train.steps is 0; 0 = as many as "
+                               "train.epochs have")),
       within(0, 1e6,
-             train<&T::epochs>("train.epochs", "epochs",
-                               "passes over the training set, when train.steps is 0")),
-      within(
-          1, 1e6,
-          train<&T::batch_size>("train.batch_size", "batch-size", "examples per optimiser step")),
+             train<&T::epochs>(
+                 "train.epochs", "epochs",
+                 "passes over the training set, when train.steps and train.tokens are 0")),
+      within(1, 1e6,
+             train<&T::batch_size>("train.batch_size", "batch-size",
+                                   "examples, or rows of text, per optimiser step")),
       within(1, 1e9,
              train<&T::micro_tokens>("train.micro_tokens", "",
                                      "most tokens of a forward pass: the batch is cut into "
@@ -324,7 +361,7 @@ std::string_view section_help(std::string_view section) {
   if (section == "run") return "what runs, where, and where the results go";
   if (section == "task") return "what the recall task is; run.task sets all of it";
   if (section == "model") return "sizes of the model";
-  if (section == "data") return "sizes of the recall task";
+  if (section == "data") return "sizes of the recall task, or the text of a language model";
   if (section == "train") return "optimiser, schedule, batches";
   if (section == "eval") return "validation while training";
   if (section == "stop") return "when training ends before its last step";
