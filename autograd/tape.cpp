@@ -15,6 +15,37 @@ std::string full_name(const char* operation) {
   return scope.empty() ? operation : scope + ", " + operation;
 }
 
+/// x [.., K] by a matrix [N, K].
+double product_flops(const char* operation, std::span<const Tensor* const> inputs) {
+  const std::string_view name = operation;
+  if (name != "linear" && name != "linear_cross_entropy") return 0;
+  const Tensor &x = *inputs[0], &w = *inputs[1];
+  return 2.0 * static_cast<double>(x.shape().rows()) * static_cast<double>(w.elements());
+}
+
+struct WorkOfBoth {
+  LeastWork forward, backward;
+};
+/// Backwards the gradients of the outputs and the inputs are read, and gradients of inputs written,
+/// each with a product of its own.
+WorkOfBoth work_of(const char* operation, std::span<Tensor* const> outputs,
+                   std::span<const Tensor* const> inputs) {
+  std::int64_t read = 0, written = 0, gradients = 0, wanted = 0;
+  for (const Tensor* x : inputs) {
+    if (x == nullptr) continue;
+    read += x->bytes();
+    if (x->grad == nullptr) continue;
+    gradients += x->bytes();
+    wanted++;
+  }
+  for (const Tensor* y : outputs) {
+    written += y->bytes();
+  }
+  const double flops = product_flops(operation, inputs);
+  return {.forward = {read + written, flops},
+          .backward = {written + read + gradients, flops * static_cast<double>(wanted)}};
+}
+
 /// Makes `whole` a complete sum: columns that no part has written become zero.
 void complete(Grad& whole) {
   if (whole.filled || !whole.value) return;
@@ -115,6 +146,7 @@ void Tape::backward(const Tensor& y, const Tensor& dy) {
     }
     const TraceSpan span(node.name.c_str());
     if (any) node.backward(gradients);
+    if (operation_done != nullptr) operation_done(node.name, Pass::backward, node.work);
   }
 }
 
@@ -143,9 +175,15 @@ void record(const char* operation, std::initializer_list<Tensor*> outputs,
   for (Tensor* y : outputs) {
     if (watching != nullptr) (*watching)(full_name(operation), *y, false);
   }
+  WorkOfBoth work;
+  if (operation_done != nullptr) {
+    work = work_of(operation, {outputs.begin(), outputs.size()}, {inputs.begin(), inputs.size()});
+    operation_done(full_name(operation), Pass::forward, work.forward);
+  }
   if (!recording(inputs)) return;
   Tape::Node node;
   node.name = full_name(operation);
+  node.work = work.backward;
   for (const Tensor* x : inputs) {
     if (x == nullptr || !x->grad) continue;
     x->grad->uses++;

@@ -95,6 +95,7 @@ class Tape {
     std::vector<std::shared_ptr<Grad>> in;
     Backward backward;
     std::string name{};   ///< scope and operation, for whoever watches
+    LeastWork work{};     ///< of its backward, for whoever measures
     bool splits = false;  ///< recorded by split()
   };
   bool made(const Tensor& y) const;

@@ -1,6 +1,10 @@
-// Named spans of the host's time for a profiler of the GPU: layers forwards, operations backwards,
-// the parts of a training step. Without a GPU, and while no profiler is attached, they cost a test.
+// Where time goes, for whoever looks: named spans for a profiler of the GPU (layers forwards,
+// operations backwards), and the end of every operation for a table of ours. While nobody looks they
+// cost a test.
 #pragma once
+
+#include <cstdint>
+#include <string_view>
 
 namespace farsight {
 
@@ -25,5 +29,18 @@ class TraceSpan {
  private:
   bool open_;
 };
+
+/// What an operation cannot do without: bytes that move (its inputs read and its outputs written,
+/// once each) and, for a matrix product, multiply-adds, which count two.
+struct LeastWork {
+  std::int64_t bytes = 0;
+  double flops = 0;
+};
+enum class Pass : std::uint8_t { forward, backward, update };
+
+/// Called when an operation has been asked for: whatever was asked for since the call before belongs
+/// to it. `name` is "layer 3, selective_scan". Set while a profile is taken
+/// (train/operations/profile.h); null otherwise.
+inline void (*operation_done)(std::string_view name, Pass pass, const LeastWork& work) = nullptr;
 
 }  // namespace farsight

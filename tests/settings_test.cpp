@@ -76,7 +76,6 @@ TEST_CASE("settings: every row reads and writes a field of its own") {
     INFO(setting.name);
     Settings changed;
     const Value other = another_value(setting, setting.get(changed));
-    if (setting.name == "train.on_nan") continue;  // has one value only
     setting.set(changed, check_value(setting, other, setting.name));
     int different = 0;
     for (const Setting& each : all_settings()) {

@@ -30,7 +30,7 @@ enum class MadeOn : std::uint8_t { automatic, host, device };
 enum class ClipKind : std::uint8_t { value, norm };
 enum class DecayScope : std::uint8_t { all, matrices };
 enum class Schedule : std::uint8_t { cosine, constant };
-enum class OnNan : std::uint8_t { stop };
+enum class OnNan : std::uint8_t { stop, skip };
 enum class Packing : std::uint8_t { automatic, on, off };
 enum class TextPacking : std::uint8_t { authors, end_of_text };
 enum class InvalidText : std::uint8_t { stop, replace };
@@ -136,11 +136,14 @@ struct CheckpointSettings {
   std::int64_t interval = 0;
   std::int64_t keep_last = 2;
   BestBy best_by = BestBy::pair_accuracy;
+  bool async = true;
 };
 
 struct LogSettings {
   std::int64_t interval = 10;
   bool progress = true;
+  bool tensorboard = true;
+  std::int64_t profile = 0;
 };
 
 struct Settings {
@@ -234,7 +237,7 @@ FARSIGHT_NAMES(MadeOn, "auto", "host", "device")
 FARSIGHT_NAMES(ClipKind, "value", "norm")
 FARSIGHT_NAMES(DecayScope, "all", "matrices")
 FARSIGHT_NAMES(Schedule, "cosine", "constant")
-FARSIGHT_NAMES(OnNan, "stop")
+FARSIGHT_NAMES(OnNan, "stop", "skip")
 FARSIGHT_NAMES(Packing, "auto", "on", "off")
 FARSIGHT_NAMES(TextPacking, "authors", "end-of-text")
 FARSIGHT_NAMES(InvalidText, "stop", "replace")

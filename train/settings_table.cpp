@@ -288,8 +288,8 @@ std::vector<Setting> make_table() {
       train<&T::clip_kind>("train.clip_kind", "clip-kind",
                            "clip each element by value, or all of them by their global norm"),
       train<&T::on_nan>("train.on_nan", "",
-                        "a loss or gradient that is not finite: stop, and keep the last good "
-                        "checkpoint"),
+                        "a loss or gradient that is not finite: stop and keep the last good "
+                        "checkpoint, or skip the step, at most 10 in a row"),
       train<&T::packing>("train.packing", "packing",
                          "short examples side by side in rows as long as the longest; auto: on a "
                          "GPU, but never for hyena, whose filter runs through whole rows"),
@@ -328,12 +328,21 @@ std::vector<Setting> make_table() {
       checkpoint<&C::best_by>("checkpoint.best_by", "best-by",
                               "which checkpoint is tested: best validation pair accuracy, lowest "
                               "validation loss, or the last"),
+      around(checkpoint<&C::async>("checkpoint.async", "",
+                                   "checkpoints are written while training goes on; without, it "
+                                   "waits for them")),
 
       around(within(1, 1e9,
                     log<&LogSettings::interval>("log.interval", "log-interval",
                                                 "steps between lines of metrics.jsonl"))),
       around(log<&LogSettings::progress>("log.progress", "progress",
                                          "progress bar on a terminal; plain lines without")),
+      around(log<&LogSettings::tensorboard>("log.tensorboard", "tensorboard",
+                                            "the metrics as TensorBoard event files, too")),
+      around(within(0, 1000,
+                    log<&LogSettings::profile>("log.profile", "profile",
+                                               "steps, after the first three, of which every "
+                                               "operation is timed: profile.md; 0 = none"))),
   };
 }
 
