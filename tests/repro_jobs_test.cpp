@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <stdexcept>
 
 #include "core/clock.h"
 #include "tests/temporary_folder.h"
@@ -78,8 +79,37 @@ TEST_CASE("jobs: a failure is tried once more and keeps nobody from running") {
   CHECK(mentions(statuses[4].reason, "signal 9"));
   CHECK(statuses[5].state == JobState::done);
   CHECK(statuses[6].state == JobState::failed);
-  CHECK(mentions(statuses[6].reason, "exit code 127"));
+  CHECK(statuses[6].attempts == 2);
+  CHECK(mentions(statuses[6].reason, "cannot start"));
   CHECK(mentions(statuses[6].reason, "No such file"));
+}
+
+TEST_CASE(
+    "jobs: one whose log cannot be written, or whose results cannot be looked at, fails alone") {
+  const TemporaryFolder folder;
+  std::vector<Job> jobs = {shell(folder, "homeless", "touch homeless.result"),
+                           shell(folder, "unclear", "true"),
+                           shell(folder, "good", "touch good.result")};
+  jobs[0].log = folder / "absent" / "log";
+  jobs[1].commands[0].done = []() -> bool { throw std::runtime_error("what is this"); };
+  const std::vector<JobStatus> statuses = run_jobs(jobs, Slots(2), {});
+  CHECK(statuses[0].state == JobState::failed);
+  CHECK(mentions(statuses[0].reason, "cannot open"));
+  CHECK(statuses[1].state == JobState::failed);
+  CHECK(statuses[2].state == JobState::done);
+}
+
+TEST_CASE("jobs: when the listener breaks, what runs may save itself first") {
+  const TemporaryFolder folder;
+  const std::vector<Job> jobs = {
+      shell(folder, "a",
+            "trap 'sleep 0.2; echo saved > a.saved; exit 130' INT; touch a.ready; "
+            "while :; do sleep 0.02; done")};
+  const JobEvents events{.tick = [&](const std::vector<JobStatus>&) {
+    if (fs::exists(folder / "a.ready")) throw std::runtime_error("the terminal is gone");
+  }};
+  CHECK_THROWS_WITH(run_jobs(jobs, Slots(1), events), "the terminal is gone");
+  CHECK(lines_of(folder / "a.saved") == 1);
 }
 
 TEST_CASE("jobs: after a damaged file the second attempt begins anew") {

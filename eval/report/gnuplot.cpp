@@ -1,22 +1,12 @@
 #include "eval/report/gnuplot.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <chrono>
-#include <cstdio>
-#include <cstring>
-#include <memory>
-#include <thread>
 
 #include "core/check.h"
+#include "core/child_process.h"
 #include "core/files.h"
 #include "eval/report/svg.h"
 #include "eval/report/text.h"
@@ -29,76 +19,45 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMostPictureBytes = std::uint64_t{1} << 26;
 
-struct CloseFile {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-using TemporaryFile = std::unique_ptr<std::FILE, CloseFile>;
-
 /// The first line that says something.
-std::string first_line(std::FILE* file) {
-  std::rewind(file);
-  std::array<char, 400> line{};
-  while (std::fgets(line.data(), static_cast<int>(line.size()), file) != nullptr) {
-    std::string_view text = line.data();
-    while (!text.empty() && (text.back() == '\n' || text.back() == ' '))
-      text.remove_suffix(1);
-    if (text.find_first_not_of(" \t^") != std::string_view::npos) return readable(text);
+std::string first_line(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    while (!line.empty() && line.back() == ' ')
+      line.remove_suffix(1);
+    if (line.find_first_not_of(" \t^") != std::string_view::npos) return readable(line);
   }
   return "it said nothing";
 }
 
-/// Waits until the child ends or the time is over; then it is killed. Its status, or nothing.
-std::optional<int> wait_for(pid_t child, double seconds) {
-  using Clock = std::chrono::steady_clock;
-  const auto end = Clock::now() + std::chrono::duration<double>(seconds);
-  auto pause = std::chrono::milliseconds(2);
-  while (true) {
-    int status = 0;
-    const pid_t ended = waitpid(child, &status, WNOHANG);
-    if (ended == child) return status;
-    if (ended < 0 && errno == ECHILD) return 0;  // somebody else reaped it: the picture will tell
-    if (Clock::now() >= end) break;
-    std::this_thread::sleep_for(pause);
-    pause = std::min(pause * 2, std::chrono::milliseconds(50));
-  }
-  kill(child, SIGKILL);
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  return std::nullopt;
-}
-
 /// Empty when it went well, else a sentence.
 std::string run_gnuplot(const fs::path& folder, const std::string& script, const Gnuplot& gnuplot) {
-  const TemporaryFile messages(std::tmpfile());
-  if (messages == nullptr) return fmt::format("no temporary file: {}", std::strerror(errno));
-  std::string program = gnuplot.program;
-  std::string defaults = "-d";  // not what somebody has in ~/.gnuplot
-  std::string argument = script;
-  const std::array<char*, 4> argv = {program.data(), defaults.data(), argument.data(), nullptr};
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, fileno(messages.get()), STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, fileno(messages.get()), STDERR_FILENO);
-  posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
-  pid_t child = -1;
-  const int error = posix_spawnp(&child, program.c_str(), &actions, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  if (error == ENOENT) return fmt::format("{} is not installed", gnuplot.program);
-  if (error != 0)
-    return fmt::format("{} does not start: {}", gnuplot.program, std::strerror(error));
-  const std::optional<int> status = wait_for(child, gnuplot.timeout_seconds);
-  if (!status) {
-    return fmt::format("{} did not finish within {:g} s", gnuplot.program, gnuplot.timeout_seconds);
+  constexpr std::size_t kMostWords = 4096;
+  try {
+    // -d: not what somebody has in ~/.gnuplot
+    const ChildReport report =
+        run_child({.words = {gnuplot.program, "-d", script}, .folder = folder},
+                  gnuplot.timeout_seconds, kMostWords);
+    if (!report.end) {
+      return fmt::format("{} did not finish within {:g} s", gnuplot.program,
+                         gnuplot.timeout_seconds);
+    }
+    if (report.end->exit_code < 0) {
+      return fmt::format("{} was {}", gnuplot.program, report.end->text());
+    }
+    if (!report.end->well()) {
+      return fmt::format("{} failed: {}", gnuplot.program,
+                         first_line(report.output + '\n' + report.errors));
+    }
+    return "";
+  } catch (const CannotStart& error) {
+    if (error.not_found()) return fmt::format("{} is not installed", gnuplot.program);
+    return error.what();
+  } catch (const Error& error) {
+    return error.what();
   }
-  if (WIFSIGNALED(*status)) {
-    return fmt::format("{} was ended by signal {}", gnuplot.program, WTERMSIG(*status));
-  }
-  if (WEXITSTATUS(*status) != 0) {
-    return fmt::format("{} failed: {}", gnuplot.program, first_line(messages.get()));
-  }
-  return "";
 }
 
 }  // namespace

@@ -20,12 +20,16 @@ namespace fs = std::filesystem;
 
 constexpr int kAttempts = 2;
 constexpr auto kPause = std::chrono::milliseconds(50);
+constexpr double kGraceSeconds = 60;  // for what runs to save itself when something breaks here
 
-/// The last line of a log that says something.
+/// The last line of a log that says something; empty where it cannot be read.
 std::string last_line(const fs::path& log) {
-  std::error_code none;
-  if (!fs::exists(log, none)) return "";
-  std::string text = read_file(log);
+  std::string text;
+  try {
+    text = read_file(log);
+  } catch (const Error&) {
+    return "";
+  }
   while (!text.empty() && (text.back() == '\n' || text.back() == ' '))
     text.pop_back();
   const std::size_t begin = text.find_last_of('\n');
@@ -33,14 +37,21 @@ std::string last_line(const fs::path& log) {
 }
 
 std::string reason_of(const ChildEnd& end, const fs::path& log) {
-  const std::string what = end.exit_code < 0 ? fmt::format("ended by signal {}", end.signal)
-                                             : fmt::format("exit code {}", end.exit_code);
   const std::string line = last_line(log);
-  return line.empty() ? what : fmt::format("{}: {}", what, line);
+  return line.empty() ? end.text() : fmt::format("{}: {}", end.text(), line);
 }
 
 bool is(const ChildEnd& end, ExitCode code) {
   return end.exit_code == static_cast<int>(code);
+}
+
+/// What cannot even be looked at is not there.
+bool is_done(const JobCommand& command) {
+  try {
+    return command.done && command.done();
+  } catch (const std::exception&) {
+    return false;
+  }
 }
 
 class Scheduler {
@@ -62,14 +73,12 @@ class Scheduler {
   }
 
   std::vector<JobStatus> run() {
-    skip_done();
-    while (true) {
-      watch_for_interrupt();
-      poll();
-      if (!stopping_) fill();
-      if (events_.tick) events_.tick(status_);
-      if (idle() && (stopping_ || queue_.empty())) break;
-      std::this_thread::sleep_for(kPause);
+    try {
+      run_all();
+    } catch (...) {
+      interrupt_all();
+      wait_for_all(kGraceSeconds);
+      throw;
     }
     for (const std::size_t job : queue_)
       change(job, JobState::stopped);
@@ -77,6 +86,18 @@ class Scheduler {
   }
 
  private:
+  void run_all() {
+    skip_done();
+    while (true) {
+      if (!stopping_ && events_.interrupted && events_.interrupted()) interrupt_all();
+      poll();
+      if (!stopping_) fill();
+      if (events_.tick) events_.tick(status_);
+      if (idle() && (stopping_ || queue_.empty())) break;
+      std::this_thread::sleep_for(kPause);
+    }
+  }
+
   struct Running {
     std::size_t job = 0;
     ChildProcess process;
@@ -100,7 +121,7 @@ class Scheduler {
   /// The first command from `from` on whose results are not there.
   std::size_t next_to_do(std::size_t job, std::size_t from) const {
     const std::vector<JobCommand>& commands = jobs_[job].commands;
-    while (from < commands.size() && commands[from].done && commands[from].done())
+    while (from < commands.size() && is_done(commands[from]))
       from++;
     return from;
   }
@@ -115,11 +136,18 @@ class Scheduler {
     });
   }
 
-  void watch_for_interrupt() {
-    if (stopping_ || !events_.interrupted || !events_.interrupted()) return;
+  /// Trainers save themselves at it.
+  void interrupt_all() {
     stopping_ = true;
     for (const auto& running : running_) {
       if (running) running->process.send(SIGINT);
+    }
+  }
+
+  void wait_for_all(double seconds) {
+    const double deadline = seconds_now() + seconds;
+    for (const auto& running : running_) {
+      if (running) running->process.wait(std::max(0.0, deadline - seconds_now()));
     }
   }
 
@@ -140,9 +168,23 @@ class Scheduler {
     status.attempts++;
     status.slot = slot;
     status.began = seconds_now();
-    running_[slot] = std::make_unique<Running>(
-        Running{job, ChildProcess({words, slots_[slot], standard_output(job), jobs_[job].log})});
+    try {
+      running_[slot] = std::make_unique<Running>(
+          Running{job, ChildProcess({.words = words,
+                                     .environment = slots_[slot],
+                                     .output = ChildStream::file(standard_output(job)),
+                                     .errors = ChildStream::appended(jobs_[job].log)})});
+    } catch (const Error& error) {  // of this job alone: the others go on
+      status.reason = error.what();
+      return try_again(job);
+    }
     change(job, JobState::running);
+  }
+
+  void try_again(std::size_t job) {
+    if (status_[job].attempts >= kAttempts) return change(job, JobState::failed);
+    queue_.push_back(job);
+    change(job, JobState::waiting);
   }
 
   void poll() {
@@ -178,10 +220,9 @@ class Scheduler {
     // The same command gives the same bits: these ends would come again.
     const bool hopeless =
         is(end, ExitCode::usage) || is(end, ExitCode::data) || is(end, ExitCode::diverged);
-    if (hopeless || status.attempts >= kAttempts) return change(job, JobState::failed);
+    if (hopeless) return change(job, JobState::failed);
     afresh_[job] = is(end, ExitCode::corrupt);
-    queue_.push_back(job);
-    change(job, JobState::waiting);
+    try_again(job);
   }
 
   /// False if what it printed is not there, although it ended well.
@@ -194,7 +235,7 @@ class Scheduler {
         return false;
       }
     }
-    if (!command.done || command.done()) return true;
+    if (!command.done || is_done(command)) return true;
     status_[job].reason = "it ended well, but its results are not there";
     return false;
   }

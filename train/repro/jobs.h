@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "train/repro/child.h"
+#include "core/child_process.h"
 
 namespace farsight {
 
@@ -48,9 +48,11 @@ struct JobEvents {
 /// A place for one job at a time: what its processes find in their environment.
 using Slots = std::vector<Environment>;
 
-/// Runs them all and returns how each ended; a failure keeps nobody else from running. A second
-/// attempt repeats the command; after a damaged file (exit code 4) with the words of `afresh`.
-/// What no repetition can mend (usage, settings: exit codes 2, 3) gets none.
+/// Runs them all and returns how each ended; a failure keeps nobody else from running, not even one
+/// to start or to keep what it printed. A second attempt repeats the command; after a damaged file
+/// (exit code 4) with the words of `afresh`. What no repetition can mend (usage, settings, a training
+/// that diverged: exit codes 2, 3, 6) gets none. Throws what `events` throw, after what runs had a
+/// minute to save itself.
 std::vector<JobStatus> run_jobs(const std::vector<Job>& jobs, const Slots& slots,
                                 const JobEvents& events);
 

@@ -121,6 +121,14 @@ void settle_conflicts(const ReproCommand& command, const std::vector<PlannedRun>
   }
 }
 
+/// For the report. A disk that is full says so in the line of the failure itself.
+void keep_reason(const RunPaths& paths, const JobStatus& status) {
+  try {
+    write_file_atomically(paths.failure, status.reason + '\n');
+  } catch (const Error&) {
+  }
+}
+
 /// Trains and tests what is not there yet; whether a signal ended it, and how many failed.
 struct Trained {
   bool interrupted = false;
@@ -148,9 +156,7 @@ Trained train_all(const ReproCommand& command, const std::vector<PlannedRun>& ru
   const JobEvents events{
       .changed =
           [&](std::size_t job, const JobStatus& status) {
-            if (status.state == JobState::failed) {
-              write_file_atomically(paths_of(out, runs[job]).failure, status.reason + '\n');
-            }
+            if (status.state == JobState::failed) keep_reason(paths_of(out, runs[job]), status);
             view.changed(job, status);
           },
       .tick = [&](const std::vector<JobStatus>& statuses) { view.tick(statuses); },
