@@ -1,0 +1,34 @@
+// Texts that are one token wherever they stand: <|endoftext|>, runs of spaces.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/text/tokenizer_file.h"
+
+namespace farsight {
+
+class AddedTokens {
+ public:
+  struct Match {
+    std::size_t begin = 0, end = 0;
+    std::int32_t id = TokenizerFile::kNoToken;  ///< kNoToken: there is none
+  };
+
+  AddedTokens() = default;
+  explicit AddedTokens(std::vector<TokenizerFile::AddedToken> tokens);
+
+  /// The first match at `from` or behind it; of those that begin there, the longest.
+  Match next(std::string_view text, std::size_t from) const;
+
+ private:
+  Match at(std::string_view text, std::size_t begin) const;
+
+  std::vector<TokenizerFile::AddedToken> tokens_;  // by content
+  std::string beginning_;                          // that all of them have
+};
+
+}  // namespace farsight

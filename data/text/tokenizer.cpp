@@ -1,0 +1,183 @@
+#include "data/text/tokenizer.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <unordered_map>
+
+#include "core/bounded_reader.h"
+#include "core/check.h"
+#include "core/hash.h"
+#include "core/parallel.h"
+#include "data/text/added_tokens.h"
+#include "data/text/byte_pairs.h"
+#include "data/text/nfc.h"
+#include "data/text/pre_tokens.h"
+#include "data/text/tokenizer_file.h"
+#include "data/text/utf8.h"
+
+namespace farsight {
+namespace {
+
+constexpr std::size_t kMostTextBytes = std::numeric_limits<std::int32_t>::max();
+
+using Ids = std::vector<std::int32_t>;
+
+AddedTokens added_tokens(const TokenizerFile& file, bool normalized) {
+  std::vector<TokenizerFile::AddedToken> tokens;
+  for (TokenizerFile::AddedToken token : file.added) {
+    if (token.normalized != normalized) continue;
+    std::string room;
+    if (normalized && file.nfc) token.content = std::string(nfc(token.content, room));
+    tokens.push_back(std::move(token));
+  }
+  return AddedTokens(std::move(tokens));
+}
+
+/// Everything that decides ids, one number and one text after another.
+std::string fingerprint_of(const TokenizerFile& file) {
+  Xxh3 hash;
+  const auto add = [&](std::string_view text) { hash.update(bytes_of(text)); };
+  const auto add_text = [&](std::string_view text) {
+    add(fmt::format("{} {}\n", text.size(), text));
+  };
+  add(fmt::format("nfc {}\ntokens {}\n", file.nfc, file.tokens.size()));
+  for (const std::string& token : file.tokens) {
+    add_text(token);
+  }
+  for (const TokenizerFile::Merge& merge : file.merges) {
+    add(fmt::format("{} {}\n", merge.left, merge.right));
+  }
+  for (const TokenizerFile::AddedToken& token : file.added) {
+    add(fmt::format("{} {} ", token.id, token.normalized));
+  }
+  return hex(hash.value());
+}
+
+}  // namespace
+
+struct Tokenizer::Model {
+  explicit Model(TokenizerFile given)
+      : file(std::move(given)),
+        pairs(file),
+        raw_tokens(added_tokens(file, false)),
+        normalized_tokens(added_tokens(file, true)),
+        special(file.tokens.size(), false),
+        fingerprint(fingerprint_of(file)) {
+    for (std::size_t id = 0; id < file.tokens.size(); id++) {
+      ids.emplace(file.tokens[id], static_cast<std::int32_t>(id));
+    }
+    for (const TokenizerFile::AddedToken& token : file.added) {
+      ids[token.content] = token.id;
+      special[static_cast<std::size_t>(token.id)] = token.special;
+    }
+  }
+
+  /// Text without special tokens.
+  void encode_piece(std::string_view raw, std::string& room, Ids& out) const {
+    const std::string_view text = file.nfc ? nfc(raw, room) : raw;
+    std::size_t done = 0;
+    while (done < text.size()) {
+      const AddedTokens::Match match = normalized_tokens.next(text, done);
+      const bool found = match.id != TokenizerFile::kNoToken;
+      encode_words(text.substr(done, found ? match.begin - done : std::string_view::npos), out);
+      if (!found) break;
+      out.push_back(match.id);
+      done = match.end;
+    }
+  }
+
+  void encode_words(std::string_view text, Ids& out) const {
+    const CharacterTable& table = CharacterTable::instance();
+    const char* const end = text.data() + text.size();
+    for (const char* at = text.data(); at != end;) {
+      const char* const next = end_of_pre_token(at, end, table);
+      pairs.encode({at, static_cast<std::size_t>(next - at)}, out);
+      at = next;
+    }
+  }
+
+  const TokenizerFile file;
+  const BytePairs pairs;
+  const AddedTokens raw_tokens, normalized_tokens;
+  std::unordered_map<std::string_view, std::int32_t> ids;
+  std::vector<bool> special;
+  const std::string fingerprint;
+};
+
+Tokenizer Tokenizer::load(const std::filesystem::path& tokenizer_json) {
+  return Tokenizer(TokenizerFile::read(tokenizer_json));
+}
+
+Tokenizer::Tokenizer(TokenizerFile file) : model_(std::make_shared<Model>(std::move(file))) {}
+
+std::vector<std::int32_t> Tokenizer::encode(std::string_view utf8) const {
+  Ids ids;
+  encode(utf8, ids);
+  return ids;
+}
+
+void Tokenizer::encode(std::string_view text, Ids& out) const {
+  require(text.size() <= kMostTextBytes, ExitCode::data,
+          "a text of {} bytes is longer than the {} that can be tokenized as one", text.size(),
+          kMostTextBytes);
+  if (const auto bad = first_invalid_utf8(text)) {
+    fail(ExitCode::data, "the text is not valid UTF-8: byte {} is {:#04x}", *bad,
+         static_cast<unsigned char>(text[*bad]));
+  }
+  std::string room;
+  std::size_t done = 0;
+  while (done < text.size()) {
+    const AddedTokens::Match match = model_->raw_tokens.next(text, done);
+    const bool found = match.id != TokenizerFile::kNoToken;
+    model_->encode_piece(text.substr(done, found ? match.begin - done : std::string_view::npos),
+                         room, out);
+    if (!found) break;
+    out.push_back(match.id);
+    done = match.end;
+  }
+}
+
+std::vector<std::vector<std::int32_t>> Tokenizer::encode_documents(
+    std::span<const std::string_view> documents) const {
+  std::vector<Ids> ids(documents.size());
+  parallel_for(static_cast<std::int64_t>(documents.size()), [&](std::int64_t i) {
+    const auto index = static_cast<std::size_t>(i);
+    encode(documents[index], ids[index]);
+  });
+  return ids;
+}
+
+std::string Tokenizer::decode(std::span<const std::int32_t> ids) const {
+  std::string text;
+  for (const std::int32_t id : ids) {
+    text += bytes_of(id);
+  }
+  return text;
+}
+
+std::string_view Tokenizer::bytes_of(std::int32_t id) const {
+  require(id >= 0 && id < size(), ExitCode::data, "expected token ids from 0 to {}, got {}",
+          size() - 1, id);
+  return model_->file.tokens[static_cast<std::size_t>(id)];
+}
+
+std::int64_t Tokenizer::size() const {
+  return static_cast<std::int64_t>(model_->file.tokens.size());
+}
+
+std::optional<std::int32_t> Tokenizer::id_of(std::string_view token) const {
+  const auto found = model_->ids.find(token);
+  if (found == model_->ids.end()) return std::nullopt;
+  return found->second;
+}
+
+bool Tokenizer::is_special(std::int32_t id) const {
+  return id >= 0 && id < size() && model_->special[static_cast<std::size_t>(id)];
+}
+
+std::string Tokenizer::fingerprint() const {
+  return model_->fingerprint;
+}
+
+}  // namespace farsight
