@@ -153,6 +153,33 @@ Tensor argmax_rows(const Tensor& logits) {
   return best;
 }
 
+void cross_entropy_rows(const Tensor& logits, const Tensor& targets, const Tensor& losses,
+                        const Tensor& predictions) {
+  check(logits.shape().n == 2 && logits.dense(),
+        "cross_entropy_rows: logits must be dense [R, V], got {}", logits.shape());
+  const Shape rows = {logits.dim(0)};
+  const DType wide = accumulator_of(logits.dtype());
+  check(targets.shape() == rows && targets.dtype() == DType::i32,
+        "cross_entropy_rows: targets must be {} i32, got {} {}", rows, targets.shape(),
+        name_of(targets.dtype()));
+  check(losses.shape() == rows && losses.dtype() == wide,
+        "cross_entropy_rows: losses must be {} {}, got {} {}", rows, name_of(wide), losses.shape(),
+        name_of(losses.dtype()));
+  check(predictions.shape() == rows && predictions.dtype() == DType::i32,
+        "cross_entropy_rows: predictions must be {} i32, got {} {}", rows, predictions.shape(),
+        name_of(predictions.dtype()));
+  const Tensor log_sums = Tensor::empty(rows, wide, logits.device(), "loss.log_sums");
+  const CrossEntropyArgs a{.logits = logits.ptr(),
+                           .targets = targets.data<std::int32_t>(),
+                           .losses = losses.ptr(),
+                           .log_sums = log_sums.ptr(),
+                           .predictions = predictions.data<std::int32_t>(),
+                           .R = logits.dim(0),
+                           .V = logits.dim(1),
+                           .type = logits.dtype()};
+  FARSIGHT_LAUNCH(cross_entropy_forward, logits.device(), a);
+}
+
 namespace cpu {
 namespace {
 

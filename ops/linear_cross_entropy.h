@@ -22,6 +22,12 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& w, const Tensor& targ
 /// argmax over the last dimension of logits [R, V]: [R] i32.
 Tensor argmax_rows(const Tensor& logits);
 
+/// losses[i] = log sum_v exp(logits[i,v]) - logits[i, targets[i]], 0 where targets[i] is -1, and the
+/// argmax of each row, both written where they are wanted; outside the tape.
+///   logits: [R, V], dense   targets: [R] i32   losses: [R] f32 (f64)   predictions: [R] i32
+void cross_entropy_rows(const Tensor& logits, const Tensor& targets, const Tensor& losses,
+                        const Tensor& predictions);
+
 struct CrossEntropyArgs {
   void* logits = nullptr;                 // [R, V]; backward overwrites them by their gradient
   const std::int32_t* targets = nullptr;  // [R], -1: no loss, no gradient; null: argmax only
