@@ -54,6 +54,7 @@ InvalidUtf8 invalid_utf8_named(std::string_view name);
 /// A file that was read.
 struct CorpusInput {
   std::string name;         ///< as it was given
+  std::string kind;         ///< "jsonl", "txt", with .zst or .gz; of imported ids their format
   std::uint64_t bytes = 0;  ///< as it lies there, compressed or not
   std::string xxh3;         ///< of these bytes
   friend bool operator==(const CorpusInput&, const CorpusInput&) = default;

@@ -92,6 +92,7 @@ class TokenBlocks {
 
   TokenShards shards_;
   std::int64_t length_ = 0, first_ = 0, count_ = 0;
+  std::int64_t all_ = 0;  // blocks of the whole corpus
   std::shared_ptr<const std::vector<Group>> groups_;
 };
 

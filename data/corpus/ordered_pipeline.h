@@ -1,0 +1,169 @@
+// One thread reads, several work, one writes, in the order of reading: what comes out depends neither
+// on the number of threads nor on which of them did what, and what is under way is bounded.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "core/check.h"
+
+namespace farsight {
+
+/// What is done with an Item; every one of them is made once and used again and again.
+template <class Item>
+struct PipelineSteps {
+  std::function<bool(Item&)> read;   ///< false: there is no more. One thread, in order.
+  std::function<void(Item&)> work;   ///< any thread, any order
+  std::function<void(Item&)> write;  ///< the calling thread, in the order of reading
+};
+
+/// Runs everything that can be read through the three steps, with `workers` >= 1 threads that work.
+/// With one, all is done by the calling thread, and no thread is started. What a step throws is
+/// rethrown here, the first in the order of reading, after everything before it was written.
+template <class Item>
+class OrderedPipeline {
+ public:
+  OrderedPipeline(PipelineSteps<Item> steps, int workers)
+      : steps_(std::move(steps)), workers_(workers) {
+    check(workers >= 1, "OrderedPipeline: workers must be at least 1, got {}", workers);
+  }
+  OrderedPipeline(const OrderedPipeline&) = delete;
+  OrderedPipeline& operator=(const OrderedPipeline&) = delete;
+
+  void run() {
+    if (workers_ == 1) return run_alone();
+    slots_ = std::vector<Slot>(static_cast<std::size_t>(workers_) * kSlotsOfAWorker);
+    std::vector<std::thread> threads;
+    try {
+      threads.emplace_back([this] { read_all(); });
+      for (int i = 0; i < workers_; i++) {
+        threads.emplace_back([this] { work_all(); });
+      }
+      write_all();
+    } catch (...) {
+      stop();
+      join(threads);
+      throw;
+    }
+    stop();
+    join(threads);
+  }
+
+ private:
+  /// So many that nobody waits while a shard is written.
+  static constexpr std::size_t kSlotsOfAWorker = 16;
+
+  enum class State { free, read, taken, worked };
+  struct Slot {
+    Item item;
+    State state = State::free;
+    bool last = false;  ///< nothing was read: this is the end
+    std::exception_ptr failure;
+  };
+
+  void run_alone() {
+    Item item;
+    while (steps_.read(item)) {
+      steps_.work(item);
+      steps_.write(item);
+    }
+  }
+
+  Slot& slot(std::size_t number) { return slots_[number % slots_.size()]; }
+
+  /// Waits until `ready`; false when all is to stop.
+  template <class Ready>
+  bool wait(std::unique_lock<std::mutex>& lock, const Ready& ready) {
+    changed_.wait(lock, [&] { return stopped_ || ready(); });
+    return !stopped_;
+  }
+
+  void read_all() {
+    for (std::size_t number = 0;; number++) {
+      Slot& here = slot(number);
+      {
+        std::unique_lock lock(mutex_);
+        if (!wait(lock, [&] { return here.state == State::free; })) return;
+      }
+      bool last = false;
+      std::exception_ptr failure;
+      try {
+        last = !steps_.read(here.item);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      std::lock_guard lock(mutex_);
+      const bool end = last || failure;
+      here.last = last;
+      here.failure = failure;
+      here.state = end ? State::worked : State::read;
+      read_ = number + 1;
+      changed_.notify_all();
+      if (end) return;
+    }
+  }
+
+  void work_all() {
+    std::unique_lock lock(mutex_);
+    while (wait(lock, [&] { return next_ < read_; })) {
+      Slot& here = slot(next_++);
+      if (here.state != State::read) continue;  // the end
+      here.state = State::taken;
+      lock.unlock();
+      std::exception_ptr failure;
+      try {
+        steps_.work(here.item);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      lock.lock();
+      here.failure = failure;
+      here.state = State::worked;
+      changed_.notify_all();
+    }
+  }
+
+  void write_all() {
+    for (std::size_t number = 0;; number++) {
+      Slot& here = slot(number);
+      {
+        std::unique_lock lock(mutex_);
+        if (!wait(lock, [&] { return here.state == State::worked; })) return;
+      }
+      if (here.failure) std::rethrow_exception(here.failure);
+      if (here.last) return;
+      steps_.write(here.item);
+      std::lock_guard lock(mutex_);
+      here.state = State::free;
+      changed_.notify_all();
+    }
+  }
+
+  void stop() {
+    std::lock_guard lock(mutex_);
+    stopped_ = true;
+    changed_.notify_all();
+  }
+
+  static void join(std::vector<std::thread>& threads) {
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
+  }
+
+  PipelineSteps<Item> steps_;
+  int workers_;
+  std::vector<Slot> slots_;
+  std::size_t read_ = 0;  ///< slots that were read
+  std::size_t next_ = 0;  ///< the next to be worked on
+  bool stopped_ = false;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+};
+
+}  // namespace farsight
