@@ -17,6 +17,7 @@
 #include "train/probe_verb.h"
 #include "train/report_verb.h"
 #include "train/repro/repro.h"
+#include "train/tokenize_verb.h"
 #include "train/words.h"
 
 namespace farsight {
@@ -47,10 +48,12 @@ int run_doctor(VerbWords words) {
 /// In the order of --help. A verb is a function in a file of its own; this is its only other place.
 constexpr FarsightVerb kVerbs[] = {
     {"data", kDataHelp, run_data_verb},
+    {"detokenize", kDetokenizeHelp, run_detokenize},
     {"doctor", kDoctorHelp, run_doctor},
     {"probe", kProbeHelp, run_probe_verb},
     {"report", kReportHelp, run_report_verb},
     {"repro", kReproHelp, run_repro},
+    {"tokenize", kTokenizeHelp, run_tokenize},
 };
 
 std::string usage() {
