@@ -4,9 +4,10 @@
 
 #include <cctype>
 #include <charconv>
-#include <cstdlib>
 #include <fstream>
 #include <system_error>
+
+#include "core/cache_folder.h"
 
 namespace farsight {
 namespace fs = std::filesystem;
@@ -32,17 +33,6 @@ bool parse(std::string_view text, StoredChoices::Words* words) {
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
   }
   return text.find_first_not_of(' ') == std::string_view::npos;
-}
-
-fs::path cache_folder() {
-  const auto variable = [](const char* name) {
-    const char* value = std::getenv(name);
-    return fs::path(value == nullptr ? "" : value);
-  };
-  if (const fs::path own = variable("FARSIGHT_CACHE"); !own.empty()) return own;
-  if (const fs::path cache = variable("XDG_CACHE_HOME"); !cache.empty()) return cache / "farsight";
-  if (const fs::path home = variable("HOME"); !home.empty()) return home / ".cache" / "farsight";
-  return {};
 }
 
 }  // namespace

@@ -30,12 +30,12 @@ struct CorpusSettings {
 
 /// Where a build stands.
 struct CorpusProgress {
-  std::string_view stage;                  ///< "hashing", "tokenising"
-  std::uint64_t input_bytes = 0;           ///< of the files, as they lie there: read so far
-  std::uint64_t total_input_bytes = 0;     ///< ... and altogether
-  std::int64_t text_bytes = 0;             ///< of documents
+  std::string_view stage;               ///< "hashing", "waiting" for another process, "tokenising"
+  std::uint64_t input_bytes = 0;        ///< of the files, as they lie there: read so far
+  std::uint64_t total_input_bytes = 0;  ///< ... and altogether
+  std::int64_t text_bytes = 0;          ///< of documents
   std::int64_t tokens = 0, documents = 0;  ///< so far, those found finished included
-  std::uint64_t resumed_input_bytes = 0;   ///< of input_bytes, what an earlier build had done
+  std::int64_t resumed_text_bytes = 0;     ///< of text_bytes, what an earlier build had done
 };
 
 struct CorpusBuild {

@@ -35,8 +35,8 @@ std::size_t line_break_behind(std::string_view text) {
 /// The records of one file.
 class FileRecords {
  public:
-  FileRecords(const CorpusFile& file, const Reading& reading)
-      : reading_(reading), form_(file.form), stream_(file) {}
+  FileRecords(const CorpusFile& file, const Reading& reading, Cutting cutting)
+      : reading_(reading), form_(file.form), cutting_(cutting), stream_(file) {}
 
   const ByteSource& source() const { return stream_.source(); }
 
@@ -116,12 +116,13 @@ class FileRecords {
   }
 
   bool read_piece(std::string& to, Record& record) {
-    std::size_t searched = kCutBytes, cut = place_to_cut(stream_.held(), searched);
-    while (cut == std::string_view::npos) {
+    std::size_t searched = kCutBytes, cut = std::string_view::npos;
+    while (true) {
+      if (cutting_ == Cutting::allowed) cut = place_to_cut(stream_.held(), searched);
+      if (cut != std::string_view::npos) break;
       searched = std::max(searched, stream_.held().size());
-      require_room(stream_.held().size(), "the text between white space");
+      require_room(stream_.held().size(), "the text without a place to cut it");
       if (!stream_.fill()) break;
-      cut = place_to_cut(stream_.held(), searched);
     }
     if (stream_.held().empty()) return false;
     begin_here(record);
@@ -189,13 +190,18 @@ class FileRecords {
 
   Reading reading_;
   TextForm form_;
+  Cutting cutting_;
   TextStream stream_;
   bool any_ = false, behind_separator_ = false;
 };
 
 CorpusReader::CorpusReader(std::vector<CorpusFile> files, std::vector<CorpusInput> inputs,
-                           const Reading& reading, CorpusPlace from)
-    : files_(std::move(files)), inputs_(std::move(inputs)), reading_(reading), place_(from) {
+                           const Reading& reading, CorpusPlace from, Cutting cutting)
+    : files_(std::move(files)),
+      inputs_(std::move(inputs)),
+      reading_(reading),
+      place_(from),
+      cutting_(cutting) {
   check(files_.size() == inputs_.size(), "CorpusReader: {} files and {} inputs", files_.size(),
         inputs_.size());
   check(from.file <= files_.size(), "CorpusReader: there is no file {}", from.file);
@@ -207,7 +213,7 @@ CorpusReader::CorpusReader(std::vector<CorpusFile> files, std::vector<CorpusInpu
 CorpusReader::~CorpusReader() = default;
 
 void CorpusReader::open_file() {
-  open_ = std::make_unique<FileRecords>(files_[place_.file], reading_);
+  open_ = std::make_unique<FileRecords>(files_[place_.file], reading_, cutting_);
   const std::int64_t skipped = std::exchange(place_.record, 0);
   RecordBatch passed;
   while (place_.record < skipped && open_->next(passed)) {

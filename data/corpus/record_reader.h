@@ -40,6 +40,9 @@ struct CorpusPlace {
   std::int64_t record = 0;
 };
 
+/// Whether a text file that is one document may be cut: not when a token reaches over white space.
+enum class Cutting { allowed, never };
+
 class FileRecords;
 
 /// Reads the files in order, from a place on. Memory: a piece of a file, and the longest record.
@@ -47,7 +50,7 @@ class CorpusReader {
  public:
   /// `inputs`: sizes and hashes of the same files, which each must still have when it was read.
   CorpusReader(std::vector<CorpusFile> files, std::vector<CorpusInput> inputs,
-               const Reading& reading, CorpusPlace from = {});
+               const Reading& reading, CorpusPlace from, Cutting cutting);
   ~CorpusReader();
   CorpusReader(const CorpusReader&) = delete;
   CorpusReader& operator=(const CorpusReader&) = delete;
@@ -65,6 +68,7 @@ class CorpusReader {
   std::vector<CorpusInput> inputs_;
   Reading reading_;
   CorpusPlace place_;
+  Cutting cutting_;
   std::uint64_t bytes_before_ = 0;  ///< of the files that are done
   std::unique_ptr<FileRecords> open_;
 };

@@ -106,7 +106,7 @@ void ShardContents::clear() {
   largest_id_ = -1;
 }
 
-void ShardContents::write(const std::filesystem::path& path, ShardHeader header) const {
+std::uint64_t ShardContents::write(const std::filesystem::path& path, ShardHeader& header) const {
   const std::span<const std::byte> ends = std::as_bytes(std::span(ends_));
   Xxh3 hash;
   hash.update(ends);
@@ -116,12 +116,15 @@ void ShardContents::write(const std::filesystem::path& path, ShardHeader header)
   header.documents = documents();
   header.largest_id = largest_id_;
   header.payload_xxh3 = hash.value();
+  std::uint64_t written = 0;
   write_file_atomically(path, [&](OutputFile& file) {
     file.set_needed_bytes(kShardHeaderBytes + ends.size() + ids_.size());
     file.write(bytes_of(header));
     file.write(ends);
     file.write(ids_);
+    written = file.xxh3();
   });
+  return written;
 }
 
 ShardHeader read_shard_header(const InputFile& file) {
@@ -169,16 +172,18 @@ ShardHeader read_shard_header(const InputFile& file) {
   return header;
 }
 
-bool payload_is_whole(const InputFile& file, const ShardHeader& header) {
-  std::vector<std::byte> piece(
-      std::min<std::uint64_t>(file.bytes() - kShardHeaderBytes, std::uint64_t{1} << 20));
-  Xxh3 hash;
-  for (std::uint64_t at = kShardHeaderBytes; at < file.bytes(); at += piece.size()) {
+std::optional<std::uint64_t> hash_of_whole_shard(const InputFile& file, const ShardHeader& header) {
+  std::vector<std::byte> piece(kShardHeaderBytes);
+  Xxh3 whole, payload;
+  for (std::uint64_t at = 0; at < file.bytes(); at += piece.size()) {
+    if (at == kShardHeaderBytes) piece.resize(std::size_t{1} << 20);
     piece.resize(std::min<std::uint64_t>(piece.size(), file.bytes() - at));
     file.read_at(at, piece);
-    hash.update(piece);
+    whole.update(piece);
+    if (at > 0) payload.update(piece);
   }
-  return hash.value() == header.payload_xxh3;
+  if (payload.value() != header.payload_xxh3) return std::nullopt;
+  return whole.value();
 }
 
 }  // namespace farsight

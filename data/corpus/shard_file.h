@@ -22,6 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -57,8 +58,9 @@ class ShardContents {
   std::int64_t largest_id() const { return largest_id_; }
   void clear();
 
-  /// Writes the file whole or not at all. Counts and hashes of the header are filled in.
-  void write(const std::filesystem::path& path, ShardHeader header) const;
+  /// Writes the file whole or not at all. Counts and hash of the header are filled in. Returns the
+  /// XXH3 of the file.
+  std::uint64_t write(const std::filesystem::path& path, ShardHeader& header) const;
 
  private:
   int token_bytes_;
@@ -71,7 +73,7 @@ class ShardContents {
 /// not agree with the size of its file.
 ShardHeader read_shard_header(const InputFile& file);
 
-/// Is what follows the header what was written?
-bool payload_is_whole(const InputFile& file, const ShardHeader& header);
+/// The XXH3 of the file; nothing when what follows the header is not what was written.
+std::optional<std::uint64_t> hash_of_whole_shard(const InputFile& file, const ShardHeader& header);
 
 }  // namespace farsight

@@ -101,7 +101,7 @@ Json manifest_json(const ShardManifest& manifest) {
       Json::object({{"format", kFormat},
                     {"format_version", kShardFormatVersion},
                     {"made_by", version_line()},
-                    {"key", corpus_key(manifest)},
+                    {"key", hex(corpus_key(manifest))},
                     {"tokenizer", Json::object({{"fingerprint", manifest.tokenizer.fingerprint},
                                                 {"vocabulary", manifest.tokenizer.vocabulary},
                                                 {"end_of_text", manifest.tokenizer.end_of_text}})},
@@ -192,7 +192,7 @@ ShardManifest read_manifest(const std::filesystem::path& folder) {
   return manifest_from(read_json(path));
 }
 
-std::string corpus_key(const ShardManifest& manifest) {
+std::uint64_t corpus_key(const ShardManifest& manifest) {
   Json decisive = Json::object({{"format_version", kShardFormatVersion},
                                 {"fingerprint", manifest.tokenizer.fingerprint},
                                 {"vocabulary", manifest.tokenizer.vocabulary},
@@ -205,7 +205,7 @@ std::string corpus_key(const ShardManifest& manifest) {
         Json::object({{"kind", input.kind}, {"bytes", input.bytes}, {"xxh3", input.xxh3}}));
   }
   decisive["inputs"] = std::move(inputs);
-  return hex(xxh3_64(bytes_of(decisive.dump())));
+  return xxh3_64(bytes_of(decisive.dump()));
 }
 
 }  // namespace farsight

@@ -93,7 +93,7 @@ ShardManifest manifest_from(const Json& json);
 ShardManifest read_manifest(const std::filesystem::path& folder);
 
 /// Of everything that decides the tokens: inputs' contents and order, tokenizer, reading, packing.
-/// Names and folders of files do not count. Sixteen hexadecimal digits.
-std::string corpus_key(const ShardManifest& manifest);
+/// Names and folders of files do not count.
+std::uint64_t corpus_key(const ShardManifest& manifest);
 
 }  // namespace farsight

@@ -69,7 +69,7 @@ void TokenShards::Files::add(const std::filesystem::path& folder, std::size_t in
   const ShardHeader header = read_shard_header(file);
   require(header.number == static_cast<std::int64_t>(index) && header.tokens == listed.tokens &&
               header.documents == listed.documents && header.token_bytes == manifest.token_bytes &&
-              header.largest_id <= manifest.largest_id && hex(header.key) == corpus_key(manifest),
+              header.largest_id <= manifest.largest_id && header.key == corpus_key(manifest),
           ExitCode::corrupt, "{}: this is another shard than the manifest was written for",
           path.string());
   require(check_what == Check::sizes || hex(xxh3_of_file(path)) == listed.xxh3, ExitCode::corrupt,

@@ -1,0 +1,295 @@
+#include "data/corpus/prepare_corpus.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "core/cache_folder.h"
+#include "core/check.h"
+#include "core/clock.h"
+#include "core/files.h"
+#include "core/hash.h"
+#include "core/parallel.h"
+#include "data/corpus/corpus_folder.h"
+#include "data/corpus/ordered_pipeline.h"
+#include "data/corpus/record_reader.h"
+#include "data/corpus/record_text.h"
+#include "data/corpus/token_shards.h"
+#include "data/text/tokenizer.h"
+
+namespace farsight {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr double kProgressEvery = 0.1;  // seconds
+constexpr std::string_view kEndOfText = "<|endoftext|>";
+constexpr std::int64_t kNarrowVocabulary = 65'536;  // ids of two bytes
+
+/// Tells how far it is, now and then.
+class Reporter {
+ public:
+  explicit Reporter(const CorpusBuild& build) : tell_(build.progress) {}
+
+  CorpusProgress state;
+
+  void tell(bool now = false) {
+    const double time = seconds_now();
+    if (!tell_ || (!now && time - told_at_ < kProgressEvery)) return;
+    told_at_ = time;
+    tell_(state);
+  }
+
+ private:
+  std::function<void(const CorpusProgress&)> tell_;
+  double told_at_ = 0;
+};
+
+/// A corpus before it is tokenised.
+struct Plan {
+  std::vector<CorpusFile> files;
+  ShardManifest manifest;  ///< inputs, tokenizer, reading, packing
+};
+
+std::string kind_of(const CorpusFile& file) {
+  const std::string_view packed = file.compression == Compression::zstd   ? ".zst"
+                                  : file.compression == Compression::gzip ? ".gz"
+                                                                          : "";
+  return fmt::format("{}{}", file.form == TextForm::json_lines ? "jsonl" : "txt", packed);
+}
+
+/// XXH3 of a file, told about on the way.
+std::uint64_t hash_of(const InputFile& file, Reporter& reporter) {
+  std::vector<std::byte> piece(std::size_t{1} << 20);
+  Xxh3 hash;
+  for (std::uint64_t at = 0; at < file.bytes(); at += piece.size()) {
+    piece.resize(std::min<std::uint64_t>(piece.size(), file.bytes() - at));
+    file.read_at(at, piece);
+    hash.update(piece);
+    reporter.state.input_bytes += piece.size();
+    reporter.tell();
+  }
+  return hash.value();
+}
+
+Plan plan_of(const std::vector<std::string>& patterns, const Tokenizer& tokenizer,
+             const CorpusSettings& settings, Reporter& reporter) {
+  Plan plan{.files = corpus_files(patterns), .manifest = {}};
+  ShardManifest& manifest = plan.manifest;
+  const auto end_of_text = tokenizer.id_of(kEndOfText);
+  require(end_of_text.has_value() || !settings.packing.end_of_text, ExitCode::data,
+          "an end-of-text token is to stand behind every document, and the tokenizer has no {}",
+          kEndOfText);
+  manifest.tokenizer = {.fingerprint = tokenizer.fingerprint(),
+                        .vocabulary = tokenizer.size(),
+                        .end_of_text = end_of_text.value_or(-1)};
+  manifest.token_bytes = tokenizer.size() <= kNarrowVocabulary ? 2 : 4;
+  manifest.reading = settings.reading;
+  manifest.packing = settings.packing;
+  reporter.state.stage = "hashing";
+  for (const CorpusFile& file : plan.files) {
+    reporter.state.total_input_bytes += InputFile(file.path).bytes();
+  }
+  for (const CorpusFile& file : plan.files) {
+    const InputFile input(file.path);
+    require(input.bytes() > 0, ExitCode::corrupt, "{}: the file is empty", input.path());
+    const std::uint64_t hash = hash_of(input, reporter);
+    manifest.inputs.push_back({.name = file.path.string(),
+                               .kind = kind_of(file),
+                               .bytes = input.bytes(),
+                               .xxh3 = hex(hash)});
+  }
+  return plan;
+}
+
+/// No token of the tokenizers that are read here reaches over white space behind something else, but
+/// for added ones.
+Cutting cutting_with(const Tokenizer& tokenizer) {
+  for (std::int64_t id = 0; id < tokenizer.size(); id++) {
+    const std::string_view text = tokenizer.bytes_of(static_cast<std::int32_t>(id));
+    const std::size_t ink = text.find_first_not_of(" \t\r\n");
+    if (text.find_first_of(" \t\r\n", ink) != std::string_view::npos &&
+        ink != std::string_view::npos) {
+      return Cutting::never;
+    }
+  }
+  return Cutting::allowed;
+}
+
+/// Records on their way: read, tokenised, written.
+struct Work {
+  struct Tokens {
+    std::size_t end = 0;  ///< of its ids, among all of the batch
+    std::size_t text_bytes = 0;
+    std::int64_t replaced = 0;
+  };
+  RecordBatch batch;
+  std::vector<std::int32_t> ids;
+  std::vector<Tokens> records;
+  std::string space;
+};
+
+/// Fills shards with what comes, in order.
+class ShardFiller {
+ public:
+  ShardFiller(const ShardManifest& manifest, std::int64_t shard_tokens, CorpusFolder& folder)
+      : folder_(folder),
+        contents_(manifest.token_bytes),
+        shard_tokens_(shard_tokens),
+        end_of_text_(manifest.packing.end_of_text
+                         ? std::optional(static_cast<std::int32_t>(manifest.tokenizer.end_of_text))
+                         : std::nullopt) {
+    check(shard_tokens >= 1, "ShardFiller: shard_tokens must be at least 1, got {}", shard_tokens);
+    // Only a text that was cut goes on in the middle of a document, and its beginning had tokens.
+    if (folder.next().record > 0) document_tokens_ = 1;
+  }
+
+  void add(const Work& work) {
+    std::size_t begin = 0;
+    for (std::size_t i = 0; i < work.records.size(); i++) {
+      const Work::Tokens& tokens = work.records[i];
+      contents_.add(std::span(work.ids).subspan(begin, tokens.end - begin));
+      document_tokens_ += tokens.end - begin;
+      begin = tokens.end;
+      header_.text_bytes += static_cast<std::int64_t>(tokens.text_bytes);
+      header_.replaced += tokens.replaced;
+      if (work.batch.records[i].ends_document) end_document();
+      header_.next = {.file = work.batch.file,
+                      .record = work.batch.first_record + static_cast<std::int64_t>(i) + 1};
+      if (std::max(contents_.tokens(), contents_.documents()) >= shard_tokens_) write();
+    }
+  }
+
+  /// The last shard, which is most often not full.
+  void finish() {
+    if (contents_.tokens() > 0 || contents_.documents() > 0) write();
+  }
+
+  std::int64_t tokens() const { return folder_.sums().tokens + contents_.tokens(); }
+  std::int64_t documents() const { return folder_.sums().documents + contents_.documents(); }
+  std::int64_t text_bytes() const { return folder_.sums().text_bytes + header_.text_bytes; }
+
+ private:
+  void end_document() {
+    if (document_tokens_ == 0) header_.empty_documents++;
+    document_tokens_ = 0;
+    if (end_of_text_) contents_.add({&*end_of_text_, 1});
+    contents_.end_document();
+  }
+
+  void write() {
+    folder_.add(contents_, header_);
+    header_ = {};
+  }
+
+  CorpusFolder& folder_;
+  ShardContents contents_;
+  ShardHeader header_;
+  std::int64_t shard_tokens_;
+  std::optional<std::int32_t> end_of_text_;
+  std::size_t document_tokens_ = 0;
+};
+
+void tokenise(const Plan& plan, const Tokenizer& tokenizer, const CorpusBuild& build,
+              CorpusFolder& folder, Reporter& reporter) {
+  const Reading& reading = plan.manifest.reading;
+  CorpusReader reader(plan.files, plan.manifest.inputs, reading, folder.next(),
+                      cutting_with(tokenizer));
+  ShardFiller filler(plan.manifest, build.shard_tokens, folder);
+  reporter.state.stage = "tokenising";
+  reporter.state.resumed_text_bytes = filler.text_bytes();
+  const auto work = [&](Work& w) {
+    w.ids.clear();
+    w.records.clear();
+    for (const Record& record : w.batch.records) {
+      const RecordText text = text_of(w.batch, record, plan.files[w.batch.file], reading, w.space);
+      tokenizer.encode(text.text, w.ids);
+      w.records.push_back({w.ids.size(), text.text.size(), text.replaced});
+    }
+  };
+  const auto write = [&](Work& w) {
+    filler.add(w);
+    reporter.state.input_bytes = w.batch.input_bytes;
+    reporter.state.tokens = filler.tokens();
+    reporter.state.documents = filler.documents();
+    reporter.state.text_bytes = filler.text_bytes();
+    reporter.tell();
+  };
+  OrderedPipeline<Work>(
+      {.read = [&](Work& w) { return reader.next(w.batch); }, .work = work, .write = write},
+      build.threads == 0 ? threads() : build.threads)
+      .run();
+  filler.finish();
+  reporter.tell(true);
+}
+
+void require_same(const fs::path& folder, const Plan& plan) {
+  const ShardManifest there = read_manifest(folder);
+  const auto contents = [](const ShardManifest& manifest) {
+    std::vector<std::pair<std::uint64_t, std::string>> files;
+    for (const CorpusInput& input : manifest.inputs) {
+      files.emplace_back(input.bytes, input.xxh3);
+    }
+    return files;
+  };
+  require(
+      corpus_key(there) == corpus_key(plan.manifest) && contents(there) == contents(plan.manifest),
+      ExitCode::storage,
+      "'{}' is there already and holds another corpus: none is overwritten; choose another "
+      "folder or remove it",
+      folder.string());
+}
+
+void make(const fs::path& folder, const Plan& plan, const Tokenizer& tokenizer,
+          const CorpusBuild& build, Reporter& reporter) {
+  CorpusFolder target(folder, corpus_key(plan.manifest), [&] {
+    reporter.state.stage = "waiting";
+    reporter.tell(true);
+  });
+  if (target.is_done()) {
+    require_same(folder, plan);
+    (void)TokenShards::open(folder);  // what was damaged since is not handed out
+    return;
+  }
+  try {
+    tokenise(plan, tokenizer, build, target, reporter);
+    require(target.sums().tokens > 0, ExitCode::data,
+            "there is no token in the corpus: its {} documents are empty", target.sums().documents);
+  } catch (const Error& error) {
+    // The same files and settings would fail again; with others the folder has another name.
+    const bool is_final = error.code() == ExitCode::corrupt || error.code() == ExitCode::data;
+    if (is_final) target.discard();
+    throw;
+  }
+  target.publish(plan.manifest);
+}
+
+}  // namespace
+
+fs::path default_corpus_cache() {
+  const fs::path folder = cache_folder();
+  require(!folder.empty(), ExitCode::storage,
+          "there is no folder to keep tokenised corpora in: set FARSIGHT_CACHE to one");
+  return folder / "corpora";
+}
+
+fs::path prepare_corpus(const std::vector<std::string>& patterns, const Tokenizer& tokenizer,
+                        const CorpusSettings& settings, const CorpusBuild& build) {
+  Reporter reporter(build);
+  const Plan plan = plan_of(patterns, tokenizer, settings, reporter);
+  const fs::path folder = (build.cache.empty() ? default_corpus_cache() : build.cache) /
+                          ("corpus-" + hex(corpus_key(plan.manifest)));
+  make(folder, plan, tokenizer, build, reporter);
+  return folder;
+}
+
+void build_corpus(const fs::path& folder, const std::vector<std::string>& patterns,
+                  const Tokenizer& tokenizer, const CorpusSettings& settings,
+                  const CorpusBuild& build) {
+  Reporter reporter(build);
+  make(folder, plan_of(patterns, tokenizer, settings, reporter), tokenizer, build, reporter);
+}
+
+}  // namespace farsight
