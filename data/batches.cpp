@@ -133,6 +133,12 @@ void require_examples(std::int64_t examples) {
 
 }  // namespace
 
+std::uint64_t pass_key(std::uint64_t seed, std::int64_t step, Shard shard) {
+  return philox_key(
+      philox_key(seed, hash_name("pass")),
+      (static_cast<std::uint64_t>(step) << 16) + static_cast<std::uint64_t>(shard.rank));
+}
+
 TrainLoader::TrainLoader(MqarTask task, const TrainLoaderOptions& options)
     : task_(std::move(task)), options_(options) {
   check(!task_.cells.empty(), "TrainLoader: task {} has no cell", task_.name);
@@ -189,9 +195,7 @@ GlobalBatch TrainLoader::at(std::int64_t step, Shard shard) const {
   check(shard.world >= 1 && shard.rank >= 0 && shard.rank < shard.world,
         "TrainLoader: rank must be below world, got rank {} of {}", shard.rank, shard.world);
   GlobalBatch global;
-  global.key =
-      philox_key(philox_key(options_.seed, hash_name("pass")),
-                 (static_cast<std::uint64_t>(step) << 16) + static_cast<std::uint64_t>(shard.rank));
+  global.key = pass_key(options_.seed, step, shard);
   std::vector<ExampleId> mine;
   int turn = 0;
   for (const ExampleId& id : examples_at(step)) {

@@ -57,12 +57,14 @@ struct Shard {
   int world = 1;
 };
 
+/// GlobalBatch::key: from seed, step and rank, so that a resumed run draws the same numbers again.
+std::uint64_t pass_key(std::uint64_t seed, std::int64_t step, Shard shard);
+
 struct GlobalBatch {
   std::int64_t tokens = 0;           ///< of all ranks
   std::int64_t labels = 0;           ///< of all ranks: what the loss is divided by
   std::vector<Batch> micro_batches;  ///< this rank's, longest rows first; may be empty
-  /// Of the random numbers that the step draws beside its data, such as dropout: from seed, step
-  /// and rank, so that a resumed run draws them again.
+  /// Of the random numbers that the step draws beside its data, such as dropout.
   std::uint64_t key = 0;
 
   /// In place of micro_batches where the device that trains makes the examples itself
@@ -90,6 +92,7 @@ class TrainLoader {
   TrainLoader(MqarTask task, const TrainLoaderOptions& options);
 
   const MqarTask& task() const { return task_; }
+  std::int64_t batch_size() const { return options_.batch_size; }
   std::int64_t examples_per_epoch() const;
   std::int64_t tokens_per_epoch() const;
   std::int64_t labels_per_epoch() const;

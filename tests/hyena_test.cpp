@@ -203,12 +203,12 @@ TEST_CASE("hyena: what is longer than its filter is refused, before training and
 
 TEST_CASE("hyena: rows are not packed, and asking for it is refused") {
   Settings settings = settings_of("hyena", "pocket");
-  settings.train.packing = Packing::on;
+  settings.train.packing = RowPacking::on;
   ExitCode code = ExitCode::ok;
   CHECK(
       mentions(error_of([&] { loader_of(settings); }, &code), "a row of hyena holds one sequence"));
   CHECK(code == ExitCode::usage);
-  settings.train.packing = Packing::automatic;
+  settings.train.packing = RowPacking::automatic;
   for (const Batch& batch : loader_of(settings).at(0).micro_batches) {
     CHECK_FALSE(batch.packed());
   }

@@ -7,6 +7,7 @@
 
 #include "core/file_calls.h"
 #include "tests/temporary_folder.h"
+#include "train/from_settings.h"
 #include "train/trainer.h"
 
 namespace farsight {
@@ -90,8 +91,9 @@ struct TinyRun {
     RunRecord record(settings, {});
     const auto resume = record.continues() ? pointed_checkpoint(record.folder(), "latest")
                                            : std::filesystem::path();
-    state = farsight::train({settings.settings, model, record, silent_display(std::move(at_step))},
-                            resume);
+    const TrainingTask task = training_task_of(settings.settings);
+    state = farsight::train(
+        {settings.settings, model, record, silent_display(std::move(at_step)), task}, resume);
     return parameter_hash(model);
   }
 };

@@ -13,6 +13,7 @@
 #include "ops/gemm.h"
 #include "train/command_line.h"
 #include "train/exchange.h"
+#include "train/from_settings.h"
 #include "train/generate.h"
 #include "train/plan.h"
 #include "train/presets.h"
@@ -21,6 +22,7 @@
 #include "train/run_folder.h"
 #include "train/task.h"
 #include "train/tested.h"
+#include "train/text_result.h"
 #include "train/trainer.h"
 
 namespace farsight {
@@ -40,19 +42,33 @@ std::string device_text(Device device) {
 std::string header(const Settings& settings, const Model& model, std::int64_t steps,
                    const std::filesystem::path& folder) {
   std::string text = fmt::format(
-      "farsight {}\n{} on {}, preset {}, recipe {}, seed {}\n{} parameters, {} steps of {} "
-      "examples, "
-      "{}, {}, {}\nrun folder: {}\n",
+      "farsight {}\n{} on {}, preset {}, recipe {}, seed {}\n{} parameters, {} steps of {}, {}, "
+      "{}, "
+      "{}\nrun folder: {}\n",
       version_line(), settings.run.model, own_task_name(settings), settings.run.preset,
       settings.run.recipe, settings.run.seed, grouped(model.parameters->count()), grouped(steps),
-      settings.train.batch_size, device_text(model.parameters->device()),
-      name_of(settings.run.dtype), cpu::blas_description(), folder.string());
+      step_text(settings), device_text(model.parameters->device()), name_of(settings.run.dtype),
+      cpu::blas_description(), folder.string());
   if (settings.run.preset == "pocket") {
-    text +=
-        "pocket is not a setting of the paper: a small vocabulary, short sequences and a small "
-        "model, for minutes on two cores. PRESET=tiny and PRESET=full are the real ones.\n";
+    text += fmt::format(
+        "pocket is not a setting of the paper: {} and a small model, for minutes on two cores. "
+        "PRESET=tiny and PRESET=full are the real ones.\n",
+        is_language_model(settings) ? "short blocks of text"
+                                    : "a small vocabulary, short sequences");
   }
   return text;
+}
+
+void note(std::string_view line) {
+  std::fputs(fmt::format("{}\n", line).c_str(), stderr);
+}
+
+/// "4,512,344 tokens of 6,866 documents: 2,100 blocks of 2,048 to train on, 52 to validate on"
+std::string text_line(const Corpora& corpora) {
+  return fmt::format("{} tokens of {} documents: {} blocks of {} to train on, {} to validate on\n",
+                     grouped(corpora.tokens), grouped(corpora.documents),
+                     grouped(corpora.train.count), grouped(corpora.train.length),
+                     grouped(corpora.valid.count));
 }
 
 /// Where training goes on: the checkpoint asked for, or the last one of the run, or none.
@@ -73,16 +89,19 @@ void run_train(const Command& command) {
   }
   const Device device = device_of(settings);
   // What the settings cannot give is refused before anything is written.
-  const std::int64_t steps = total_steps(settings, loader_of(settings));
+  const TrainingTask task = training_task_of(settings, note);
+  const std::int64_t steps = total_steps(settings, task.data);
   const Model model = model_of(settings, device);
   RunRecord record(command.resolved, command.train);
   std::fputs(header(settings, model, steps, record.folder()).c_str(), stderr);
-  const std::filesystem::path resume = resume_point(command.train, record);
-  if (!resume.empty()) {
-    std::fputs(fmt::format("resuming from {}\n", resume.string()).c_str(), stderr);
+  if (task.corpora) {
+    keep_identity(record.folder(), *task.corpora);
+    std::fputs(text_line(*task.corpora).c_str(), stderr);
   }
+  const std::filesystem::path resume = resume_point(command.train, record);
+  if (!resume.empty()) note(fmt::format("resuming from {}", resume.string()));
   const TrainState state =
-      train({settings, model, record, stderr_display(settings.log.progress)}, resume);
+      train({settings, model, record, stderr_display(settings.log.progress), task}, resume);
   RunResult result{.device = device_text(device),
                    .parameters = model.parameters->count(),
                    .steps = state.step,
@@ -94,10 +113,17 @@ void run_train(const Command& command) {
                    .tested_step = state.best_step,
                    .peak_memory_bytes = arena(device).peak_bytes(),
                    .parameter_hash = parameter_hash(model)};
-  result.accuracy = tested(model, settings, {.tasks = test_tasks_of(settings), .set = {}}).accuracy;
+  if (task.corpora) {
+    const TextResult text = tested_on_text(model, settings, *task.corpora);
+    result.text = text_json(text);
+    print("\n" + text_summary(text));
+  } else {
+    const TestOptions tests{.tasks = test_tasks_of(settings), .set = {}};
+    result.accuracy = tested(model, settings, tests).accuracy;
+    print("\n" + accuracy_table(settings, result.accuracy));
+  }
   record.finish(result);
   const std::string folder = record.folder().string();
-  print("\n" + accuracy_table(settings, result.accuracy));
   print(
       fmt::format("\n{} steps, {} tokens in {} ({} tokens/s)\nreport:     {}/report.html\n"
                   "checkpoint: {}/{}\nnext:       make eval RUN={}\n",
@@ -116,11 +142,22 @@ Model loaded_model(const Settings& settings, const Weights& weights) {
   return model_from(checkpoint_of(weights), device_of(settings), settings.run.dtype);
 }
 
+/// A language model without tasks: its validation text.
+void run_text_eval(const Model& model, const Command& command) {
+  const Settings& settings = command.settings();
+  const Corpora corpora = corpora_of(settings, note);
+  const std::filesystem::path& run = command.eval.weights.run;
+  if (!run.empty()) keep_identity(run, corpora);
+  const TextResult result = tested_on_text(model, settings, corpora);
+  print(command.eval.json ? text_json(result).dump(2) + "\n" : text_summary(result));
+}
+
 void run_eval(const Command& command) {
   const Settings& settings = command.settings();
   const EvalOptions& options = command.eval;
   const Model model = loaded_model(settings, options.weights);
   const bool own = options.tasks.empty() && options.set.empty();
+  if (own && is_language_model(settings)) return run_text_eval(model, command);
   const Tested test = tested(model, settings,
                              {.tasks = own ? test_tasks_of(settings) : options.tasks,
                               .set = options.set,

@@ -9,6 +9,7 @@
 #include "models/rwkv.h"
 #include "train/presets.h"
 #include "train/task.h"
+#include "train/training_task.h"
 
 namespace farsight {
 namespace {
@@ -116,14 +117,14 @@ Model model_of(const Settings& settings, Device device) {
 }
 
 TrainLoader loader_of(const Settings& settings) {
-  const Packing packing = settings.train.packing;
+  const RowPacking packing = settings.train.packing;
   // A filter as long as the row would run from one sequence into the next.
   const bool can_pack = family_of(settings.run.model) != "hyena";
-  require(can_pack || packing != Packing::on, ExitCode::usage,
+  require(can_pack || packing != RowPacking::on, ExitCode::usage,
           "train.packing = on: a row of {} holds one sequence; use auto or off",
           settings.run.model);
-  const bool packs = can_pack && (packing == Packing::on ||
-                                  (packing == Packing::automatic && takes_gpu(settings, nullptr)));
+  const bool packs = can_pack && (packing == RowPacking::on || (packing == RowPacking::automatic &&
+                                                                takes_gpu(settings, nullptr)));
   // On the host by default: 65,536 tokens cost one core less than 2 ms, while a GPU is busy with the
   // batch before for much longer. What the GPU makes stands in the way of its own step, if only for
   // an estimated 0.1 ms: that is for a host that does not keep up.
@@ -142,8 +143,7 @@ TrainLoader loader_of(const Settings& settings) {
 }
 
 std::int64_t total_steps(const Settings& settings, const TrainLoader& loader) {
-  return settings.train.steps > 0 ? settings.train.steps
-                                  : settings.train.epochs * loader.steps_per_epoch();
+  return total_steps(settings, train_data_of(loader));
 }
 
 }  // namespace farsight

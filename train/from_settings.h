@@ -12,8 +12,9 @@ Model model_of(const Settings& settings, Device device);
 /// `run.device`, resolved: auto takes a GPU when this build and this machine have one. Throws
 /// Error(device) when cuda is asked for and is not there.
 Device device_of(const Settings& settings);
-/// Optimiser steps of the whole run.
-std::int64_t total_steps(const Settings& settings, const TrainLoader& loader);
+/// The examples of a recall task. Throws Error(usage) for lm, which has none (train/training_task.h).
 TrainLoader loader_of(const Settings& settings);
+/// total_steps (train/training_task.h) of these.
+std::int64_t total_steps(const Settings& settings, const TrainLoader& loader);
 
 }  // namespace farsight

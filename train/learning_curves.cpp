@@ -92,9 +92,17 @@ ReportSection learning_curves(const RunFiles& run, const Gnuplot& gnuplot) {
   add_series(loss, metrics, "loss", "training batches");
   add_series(loss, metrics, "valid_loss", "validation");
   section.blocks.push_back(write_figure(folder, "loss", loss, gnuplot));
+  LineFigure perplexity{.caption = "Perplexity of the validation text over the steps.",
+                        .x_label = "step",
+                        .y_label = "perplexity",
+                        .log_y = true};
+  add_series(perplexity, metrics, "valid_perplexity", "validation");
+  if (!perplexity.series.empty()) {
+    section.blocks.push_back(write_figure(folder, "perplexity", perplexity, gnuplot));
+  }
   LineFigure accuracy{.caption =
-                          "Accuracy over the steps: labels of the training batches, pairs of "
-                          "the validation set (mean over the cells).",
+                          "Accuracy over the steps: labels of the training batches, and of recall "
+                          "tasks the pairs of the validation set (mean over the cells).",
                       .x_label = "step",
                       .y_label = "accuracy, percent",
                       .marks = false,

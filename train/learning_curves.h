@@ -1,4 +1,4 @@
-// Loss and accuracy over the steps of a run.
+// Loss, perplexity and accuracy over the steps of a run.
 #pragma once
 
 #include "eval/report/document.h"
@@ -7,7 +7,7 @@
 
 namespace farsight {
 
-/// Figures figures/loss and figures/accuracy of the run's folder, from its metrics; a sentence
+/// Figures figures/loss, figures/perplexity (of text) and figures/accuracy of the run's folder, from its metrics; a sentence
 /// where there are none yet.
 ReportSection learning_curves(const RunFiles& run, const Gnuplot& gnuplot);
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "data/batches.h"
+#include "data/train_data.h"
 #include "models/model.h"
 #include "train/settings.h"
 
@@ -25,6 +25,8 @@ struct Plan {
 Plan make_plan(const Settings& settings);
 
 /// Forward and backward, the head at labelled positions only; `model` may be on the meta device.
+double training_flops_per_token(const Model& model, const TrainData& data);
+/// The same of a recall task's examples.
 double training_flops_per_token(const Settings& settings, const Model& model,
                                 const TrainLoader& loader);
 std::string plan_text(const Settings& settings, const Plan& plan);

@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "data/task_grid.h"
+#include "train/task.h"
 #include "train/toml.h"
 
 namespace farsight {
@@ -103,6 +104,24 @@ dtype = "bf16"
 storage = "bf16"
 )";
 
+// Of language models the text says another decay; the release clips them as it clips the others, and
+// its scripts test the last checkpoint.
+constexpr std::string_view kPaperTextLanguage = R"(
+[train]
+weight_decay = 0.01
+)";
+constexpr std::string_view kPaperCodeLanguage = R"(
+[train]
+clip_kind = "value"
+[checkpoint]
+best_by = "last"
+)";
+
+std::string_view recipe_of_language(std::string_view recipe) {
+  if (recipe == "paper-text") return kPaperTextLanguage;
+  return recipe == "paper-code" ? kPaperCodeLanguage : "";
+}
+
 /// Null when there is none.
 const Preset* find_preset(std::string_view name, std::string_view family) {
   const auto* preset = std::find_if(std::begin(kPresets), std::end(kPresets), [&](const Preset& p) {
@@ -149,7 +168,7 @@ Assignments variant_assignments(std::string_view model, const Settings& base) {
   if (family != "mamba") return {};
   const std::int64_t states = model == "mamba-2x" ? 2 : model == "mamba-4x" ? 4 : 1;
   const bool gated = model == "mamba-gs";
-  const std::int64_t kernel = gated ? longest_length(base) / 4 : 0;
+  const std::int64_t kernel = gated ? longest / 4 : 0;
   return {{&setting_named("model.d_state"), base.model.d_state * states, where},
           {&setting_named("model.gate_kernel"), kernel, where}};
 }
@@ -162,6 +181,8 @@ std::span<const NamedChoice> task_choices() {
     for (const NamedTask& task : named_tasks()) {
       list.push_back({task.name, task.help});
     }
+    list.push_back({kLanguageTask,
+                    "language modelling: foretell each token of a text (--corpus, --tokenizer)"});
     return list;
   }();
   return choices;
@@ -208,6 +229,7 @@ Assignments recipe_assignments(std::string_view recipe, std::string_view model) 
 }
 
 Assignments task_assignments(std::string_view task, std::string_view preset) {
+  if (task == kLanguageTask) return {};
   const NamedTask* named = find_task(task);
   check(named != nullptr, "task_assignments: no task is called '{}'", task);
   Settings settings;
@@ -227,6 +249,7 @@ Assignments task_assignments(std::string_view task, std::string_view preset) {
 }
 
 std::int64_t longest_length(const Settings& settings) {
+  if (is_language_model(settings)) return settings.data.block;
   const auto ints = [](const Integers& list) { return std::vector<int>(list.begin(), list.end()); };
   const TaskSizes sizes{.lengths = ints(settings.data.lengths), .pairs = ints(settings.data.pairs)};
   int longest = 0;
@@ -253,6 +276,14 @@ Assignments model_assignments(std::string_view model, std::string_view preset,
   };
   add_file(family);
   if (model != family) add_file(model);
+  if (is_language_model(base)) {
+    add_file("lm");
+    add_file(fmt::format("lm-{}", family));
+    if (model != family) add_file(fmt::format("lm-{}", model));
+    const Assignments more = assignments_without_names(recipe_of_language(base.run.recipe),
+                                                       fmt::format("recipe {}", base.run.recipe));
+    result.insert(result.end(), more.begin(), more.end());
+  }
   const Assignments variant = variant_assignments(model, with(result, base));
   result.insert(result.end(), variant.begin(), variant.end());
   return result;

@@ -46,14 +46,16 @@ Assignments recipe_assignments(std::string_view recipe, std::string_view model);
 /// sizes for this task.
 Assignments task_assignments(std::string_view task, std::string_view preset);
 
-/// Tokens of the longest example of the run's own task. Throws Error(data) where it has no cell.
+/// Tokens of the longest example of the run's own task, or of a block of text. Throws Error(data) where
+/// there is no cell.
 std::int64_t longest_length(const Settings& settings);
 
 /// The family of a model's name: "mamba" for "mamba-2x".
 std::string_view family_of(std::string_view model);
 
-/// What the model's name sets on top of `base` (the settings after preset and recipe): the file of
-/// its family, its own, then
+/// What the model's name sets on top of `base` (the settings after preset, recipe and task): the file
+/// of its family, its own; on the task lm then presets/NAME/lm.toml, lm-FAMILY.toml and lm-MODEL.toml,
+/// and what the recipe says of language models; then
 ///   mamba-2x, mamba-4x   twice, four times the state: d_state
 ///   mamba-gs             global selection: gate_kernel = longest length / 4 (models.md section 2)
 ///   hyena, rwkv          l_max, where the task's examples are longer

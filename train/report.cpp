@@ -235,6 +235,7 @@ Json result_json(const Settings& settings, const RunResult& result) {
                             {"version", version_line()},
                             {"accuracy_unit", "percent"}});
   json["accuracy"] = accuracy_json(result.accuracy);
+  if (!result.text.is_null()) json["text"] = result.text;
   return json;
 }
 

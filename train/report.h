@@ -44,6 +44,7 @@ struct RunResult {
   std::int64_t peak_memory_bytes = 0;  ///< of the arena
   std::string parameter_hash{};        ///< of the tested checkpoint: equal runs have equal ones
   std::vector<TaskAccuracy> accuracy{};
+  Json text{};  ///< of a language model, in its place (train/text_result.h); else null
 };
 
 /// The contents of result.json: task, model, preset, recipe, device, parameters, steps, tokens,

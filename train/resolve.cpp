@@ -27,10 +27,16 @@ void apply(const Assignments& assignments, Origin origin, Resolved& resolved) {
     assignment.setting->set(resolved.settings, assignment.value);
     resolved.origins[index_of(*assignment.setting)] = origin;
   }
-  const bool epochs_alone = find(assignments, "train.epochs") && !find(assignments, "train.steps");
-  if (epochs_alone) {
+  const bool epochs = find(assignments, "train.epochs") != nullptr;
+  const bool tokens = find(assignments, "train.tokens") != nullptr;
+  if (find(assignments, "train.steps") != nullptr) return;
+  if (epochs || tokens) {
     resolved.settings.train.steps = 0;
     resolved.origins[index_of(setting_named("train.steps"))] = origin;
+  }
+  if (epochs && !tokens) {
+    resolved.settings.train.tokens = 0;
+    resolved.origins[index_of(setting_named("train.tokens"))] = origin;
   }
 }
 
@@ -104,7 +110,11 @@ Resolved resolve(const Assignments& given_file, const Assignments& given_flags,
 
   Resolved base{.settings = {},
                 .origins = std::vector<Origin>(all_settings().size(), Origin::built_in)};
-  base.settings.run.model = model;
+  RunSettings& names = base.settings.run;  // the layers below may ask for them
+  names.preset = named.run.preset;
+  names.recipe = named.run.recipe;
+  names.task = named.run.task;
+  names.model = named.run.model;
   apply(preset, Origin::preset, base);
   apply(recipe, Origin::recipe, base);
   const Assignments task = task_assignments(named.run.task, named.run.preset);
@@ -134,9 +144,14 @@ Resolved resolve(const Assignments& given_file, const Assignments& given_flags,
             base, resolved);
     restore(task, base, resolved);
   }
-  if (!old_preset.empty() || !old_model.empty()) {
+  // Text has sizes of its own: to it or from it, what the model is changes too.
+  const bool text_or_not =
+      !old_task.empty() && (old_task == kLanguageTask || named.run.task == kLanguageTask);
+  if (!old_preset.empty() || !old_model.empty() || text_or_not) {
+    Settings old = base.settings;
+    if (!old_task.empty()) old.run.task = old_task;
     restore(model_assignments(old_model.empty() ? named.run.model : old_model,
-                              old_preset.empty() ? named.run.preset : old_preset, base.settings),
+                              old_preset.empty() ? named.run.preset : old_preset, old),
             base, resolved);
     restore(sizes, base, resolved);
   }

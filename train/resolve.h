@@ -10,8 +10,8 @@
 // set are dropped, for they belonged to the old name: `--config runs/a/config.toml --model
 // mamba-2x` has twice the states, although the file says how many run a had.
 //
-// train.steps and train.epochs answer one question; the one given later wins: a layer that gives
-// epochs and no steps sets steps to 0.
+// train.steps, train.tokens and train.epochs answer one question; the one given later wins: a layer
+// that gives tokens and no steps sets steps to 0, one that gives epochs and neither sets both to 0.
 #pragma once
 
 #include <string>

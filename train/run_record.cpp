@@ -41,7 +41,7 @@ std::string differences(const fs::path& folder, const Settings& settings) {
 void clear(const fs::path& folder) {
   constexpr auto kOurs = std::to_array<std::string_view>(
       {"config.toml", "metrics.jsonl", "result.json", "report.html", "report.md", "report.json",
-       "figures", "checkpoints", "latest", "best"});
+       "figures", "checkpoints", "latest", "best", "corpus.json"});
   std::vector<fs::path> ours;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
@@ -183,6 +183,7 @@ void RunRecord::append(const StepMetrics& metrics) {
   if (metrics.train_accuracy) line["train_accuracy"] = *metrics.train_accuracy;
   if (metrics.valid_accuracy) line["valid_accuracy"] = *metrics.valid_accuracy;
   if (metrics.valid_loss) line["valid_loss"] = *metrics.valid_loss;
+  if (metrics.valid_perplexity) line["valid_perplexity"] = *metrics.valid_perplexity;
   const std::string text = line.dump() + '\n';
   // One write for a whole line, flushed: what a killed run has logged can be read.
   const bool written = std::fwrite(text.data(), 1, text.size(), metrics_.get()) == text.size() &&

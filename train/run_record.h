@@ -5,6 +5,7 @@
 //     metrics.jsonl   a line for every log.interval steps
 //     result.json     when the run is finished: what came out, for programs
 //     report.html     the same for people, with learning curves (figures/); and report.md, .json
+//     corpus.json     of a language model: which text and tokenizer (train/corpora.h)
 //     ...             and the checkpoints, written elsewhere
 //
 // Nothing that a run left behind is lost unless --overwrite is given:
@@ -46,6 +47,7 @@ struct StepMetrics {
   std::optional<double> train_accuracy{};  ///< labels of this batch predicted, percent
   std::optional<double> valid_accuracy{};  ///< pair accuracy, percent, where it was measured
   std::optional<double> valid_loss{};
+  std::optional<double> valid_perplexity{};  ///< of text: exp(valid_loss)
 };
 
 /// "runs/standard-mamba-pocket-seed42"

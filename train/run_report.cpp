@@ -16,6 +16,7 @@
 #include "train/resolve.h"
 #include "train/run_folder.h"
 #include "train/task.h"
+#include "train/text_result.h"
 #include "train/toml.h"
 
 namespace farsight {
@@ -253,7 +254,8 @@ Report run_report(const RunFiles& run, const Gnuplot& gnuplot) {
   Report report{.title = fmt::format("{} trained on {}, preset {}", settings.model,
                                      own_task_name(run.settings), settings.preset),
                 .summary = summary_of(run)};
-  report.sections.push_back(accuracy_section(run));
+  report.sections.push_back(is_language_model(run.settings) ? text_section(run)
+                                                            : accuracy_section(run));
   ReportSection places = answer_places(run, gnuplot);
   if (!places.blocks.empty()) report.sections.push_back(std::move(places));
   report.sections.push_back(learning_curves(run, gnuplot));

@@ -31,8 +31,9 @@ enum class ClipKind : std::uint8_t { value, norm };
 enum class DecayScope : std::uint8_t { all, matrices };
 enum class Schedule : std::uint8_t { cosine, constant };
 enum class OnNan : std::uint8_t { stop, skip };
-enum class Packing : std::uint8_t { automatic, on, off };
+enum class RowPacking : std::uint8_t { automatic, on, off };
 enum class TextPacking : std::uint8_t { authors, end_of_text };
+enum class PlainText : std::uint8_t { whole_file, end_of_text, blank_line };
 enum class InvalidText : std::uint8_t { stop, replace };
 enum class GraphUse : std::uint8_t { automatic, on, off };
 enum class BestBy : std::uint8_t { pair_accuracy, loss, last };
@@ -92,11 +93,12 @@ struct DataSettings {
   std::string validation;
   std::string tokenizer;
   std::string text_field = "text";
-  InvalidText invalid_text = InvalidText::stop;
+  PlainText documents = PlainText::whole_file;
+  InvalidText invalid_utf8 = InvalidText::stop;
   TextPacking packing = TextPacking::authors;
   std::int64_t block = 2048;
   std::int64_t validation_blocks = 1000;
-  std::string cache = "corpora";
+  std::string cache;
 };
 
 struct TrainSettings {
@@ -116,7 +118,7 @@ struct TrainSettings {
   double grad_clip = 1.0;
   ClipKind clip_kind = ClipKind::value;
   OnNan on_nan = OnNan::stop;
-  Packing packing = Packing::automatic;
+  RowPacking packing = RowPacking::automatic;
   GraphUse graphs = GraphUse::automatic;
 };
 
@@ -238,8 +240,9 @@ FARSIGHT_NAMES(ClipKind, "value", "norm")
 FARSIGHT_NAMES(DecayScope, "all", "matrices")
 FARSIGHT_NAMES(Schedule, "cosine", "constant")
 FARSIGHT_NAMES(OnNan, "stop", "skip")
-FARSIGHT_NAMES(Packing, "auto", "on", "off")
+FARSIGHT_NAMES(RowPacking, "auto", "on", "off")
 FARSIGHT_NAMES(TextPacking, "authors", "end-of-text")
+FARSIGHT_NAMES(PlainText, "whole-file", "end-of-text", "blank-line")
 FARSIGHT_NAMES(InvalidText, "stop", "replace")
 FARSIGHT_NAMES(GraphUse, "auto", "on", "off")
 FARSIGHT_NAMES(BestBy, "pair-accuracy", "loss", "last")

@@ -230,7 +230,10 @@ std::vector<Setting> make_table() {
                           "tokenizer.json of a language model; empty = "
                           "tokenizer/20B_tokenizer.json of the data folder"),
       data<&D::text_field>("data.text_field", "", "member of a JSON line that has the text"),
-      data<&D::invalid_text>("data.invalid_text", "",
+      data<&D::documents>("data.documents", "",
+                          "what the documents of a plain text file are: the file, what stands "
+                          "between <|endoftext|>, or between blank lines"),
+      data<&D::invalid_utf8>("data.invalid_utf8", "",
                              "bytes that are no UTF-8: stop, or replace them by U+FFFD"),
       data<&D::packing>(
           "data.packing", "",
@@ -243,7 +246,9 @@ std::vector<Setting> make_table() {
       within(1, 1e9,
              data<&D::validation_blocks>("data.validation_blocks", "",
                                          "most rows of text that are validated on")),
-      around(data<&D::cache>("data.cache", "", "folder where text is kept as tokens")),
+      around(data<&D::cache>(
+          "data.cache", "",
+          "folder where text is kept as tokens; empty = corpora in the user's cache folder")),
 
       within(0, 1e9,
              train<&T::steps>("train.steps", "steps",

@@ -70,6 +70,16 @@ Settings declared(const Settings& settings, std::string_view file) {
   return result;
 }
 
+/// What asks for pairs makes no sense of text.
+void check_language(const Settings& settings) {
+  require(settings.task == TaskDescription(), ExitCode::usage,
+          "the settings of [task] describe recall tasks, and task lm is text: leave them out");
+  require(settings.checkpoint.best_by != BestBy::pair_accuracy, ExitCode::usage,
+          "checkpoint.best_by: text has no pairs; use loss or last with task lm");
+  require(settings.stop.accuracy == 0, ExitCode::usage,
+          "stop.accuracy: text has no pairs; stop.plateau ends a run whose loss no longer falls");
+}
+
 /// It names folders and columns.
 void check_name(const TaskDescription& task) {
   const auto allowed = [](char c) {
@@ -90,13 +100,20 @@ void check_name(const TaskDescription& task) {
 
 }  // namespace
 
+bool is_language_model(const Settings& settings) {
+  return settings.run.task == kLanguageTask;
+}
+
 std::string own_task_name(const Settings& settings) {
+  if (is_language_model(settings)) return std::string(kLanguageTask);
   if (!settings.task.name.empty()) return settings.task.name;
   const bool changed = settings.task != described(settings, settings.run.task).task;
   return settings.run.task + (changed ? "-variant" : "");
 }
 
 MqarTask own_task(const Settings& settings) {
+  require(!is_language_model(settings), ExitCode::usage,
+          "task lm is text, and this needs a recall task (--list tasks)");
   return make_task(own_task_name(settings), settings.task, sizes_of(settings.data));
 }
 
@@ -104,6 +121,8 @@ MqarTask task_of(const Settings& settings, std::string_view task) {
   const std::string own = own_task_name(settings);
   if (task == own) return own_task(settings);
   if (is_task_file(task)) return own_task(declared(settings, task));
+  require(task != kLanguageTask, ExitCode::usage,
+          "task lm is text, and this needs a recall task (--list tasks)");
   std::vector<std::string_view> names = {own};
   for (const NamedTask& named : named_tasks())
     names.push_back(named.name);
@@ -113,6 +132,7 @@ MqarTask task_of(const Settings& settings, std::string_view task) {
 }
 
 std::vector<std::string> test_tasks_of(const Settings& settings) {
+  if (is_language_model(settings)) return {};
   const std::string own = own_task_name(settings);
   std::vector<std::string> tasks = test_tasks(settings.run.task);
   if (own != settings.run.task) tasks.insert(tasks.begin(), own);
@@ -120,15 +140,18 @@ std::vector<std::string> test_tasks_of(const Settings& settings) {
 }
 
 void check_consistency(const Settings& settings) {
-  require(settings.train.steps > 0 || settings.train.epochs > 0, ExitCode::usage,
-          "train.steps and train.epochs are both 0: one of them must say how long to train");
+  const TrainSettings& train = settings.train;
+  require(train.steps > 0 || train.tokens > 0 || train.epochs > 0, ExitCode::usage,
+          "train.steps, train.tokens and train.epochs are all 0: one of them must say how long to "
+          "train");
+  check_gate(settings.model, family_of(settings.run.model));
+  if (is_language_model(settings)) return check_language(settings);
   check_name(settings.task);
   const int ids = own_task(settings).model_vocabulary();
   require(settings.model.vocab_size >= ids, ExitCode::data,
           "model.vocab_size must be at least {}, because a task with data.vocabulary = {} uses ids "
           "0 to {}; got {}",
           ids, settings.data.vocabulary, ids - 1, settings.model.vocab_size);
-  check_gate(settings.model, family_of(settings.run.model));
 }
 
 }  // namespace farsight

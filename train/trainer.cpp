@@ -3,26 +3,17 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <csignal>
-#include <cstdlib>
 #include <deque>
 
 #include "core/atomic_folder.h"
 #include "core/clock.h"
-#include "core/files.h"
-#include "eval/recall.h"
+#include "train/run_checkpoints.h"
 #include "train/step.h"
-#include "train/task.h"
 
 namespace farsight {
 namespace {
 
-volatile std::sig_atomic_t interrupts = 0;
-
-extern "C" void on_interrupt(int signal) {
-  if (interrupts != 0) std::_Exit(128 + signal);
-  interrupts = 1;
-}
+constexpr Shard kAlone = {};
 
 /// One run of the loop.
 class Loop {
@@ -31,22 +22,21 @@ class Loop {
       : context_(context),
         settings_(context.settings),
         model_(context.model),
-        loader_(loader_of(context.settings)),
-        total_(total_steps(context.settings, loader_)),
+        data_(context.task.data),
+        total_(total_steps(context.settings, data_)),
         optimizer_(*context.model.parameters, context.settings.train),
         step_(context.model, optimizer_, context.settings.train.graphs),
-        task_(own_task(context.settings)) {}
+        checkpoints_(context.record.folder(), context.settings.checkpoint) {}
 
   TrainState run(const std::filesystem::path& resume) {
     if (!resume.empty()) {
       state_ = load_checkpoint(resume, model_, optimizer_);
-      saved_step_ = state_.step;
-      point_at_best();
+      checkpoints_.resumed(state_);
     }
     remove_leftovers(context_.record.folder());
     context_.record.rewind(state_.step);
     if (settings_.eval.interval == 0) {
-      eval_interval_ = std::min(total_, std::max<std::int64_t>(1, loader_.steps_per_epoch()));
+      eval_interval_ = std::min(total_, std::max<std::int64_t>(1, data_.steps_per_epoch));
     } else {
       eval_interval_ = settings_.eval.interval;
     }
@@ -99,7 +89,7 @@ class Loop {
   }
 
   void launch() {
-    const GlobalBatch batch = loader_.at(launched_);
+    const GlobalBatch batch = data_.at(launched_, kAlone);
     step_.launch(batch, learning_rate(settings_.train, launched_, total_));
     launched_++;
     tokens_.push_back(batch.tokens);
@@ -108,7 +98,7 @@ class Loop {
   void finish(Progress& progress) {
     const StepResult result = step_.finish();
     if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
-      stop_diverged(state_.step + 1, loader_.at(state_.step),
+      stop_diverged(state_.step + 1, data_.at(state_.step, kAlone),
                     fmt::format("loss {}, gradient norm {}", result.loss, result.gradient_norm));
     }
     const std::int64_t tokens = tokens_.front();
@@ -138,40 +128,36 @@ class Loop {
     metrics_.train_accuracy = accuracy_;
     // Before the checkpoint: a run that is killed in between writes the line again, and none is lost.
     if (state_.step == 1 || state_.step % settings_.log.interval == 0 || last ||
-        metrics_.valid_accuracy) {
+        metrics_.valid_loss) {
       context_.record.append(metrics_);
     }
     if (best || state_.step % save_interval_ == 0 || last) save();
-    if (best) write_pointer(folder() / "best", checkpoint_name(state_.step));
+    if (best) checkpoints_.point_at_best(state_.step);
     if (CatchInterrupts::requested() && !last && step_.under_way() == 0) {
       save();
       progress.finish();
       fail(ExitCode::interrupted,
            "interrupted at step {} of {}; a checkpoint is in {}. The same command goes on from "
            "there.",
-           state_.step, total_, (folder() / checkpoint_name(state_.step)).string());
+           state_.step, total_, checkpoints_.path_of(state_.step).string());
     }
   }
 
   /// Whether these are the best parameters so far.
   bool validate(Progress& progress) {
-    const RecallResult result =
-        evaluate_recall(model_, task_,
-                        {.split = Split::valid,
-                         .examples_per_cell = settings_.data.valid_examples_per_cell,
-                         .micro_tokens = settings_.train.micro_tokens});
+    const ValidationResult result = context_.task.validate(model_);
     if (!std::isfinite(result.loss)) {
-      stop_diverged(state_.step, loader_.at(state_.step),
+      stop_diverged(state_.step, data_.at(state_.step, kAlone),
                     fmt::format("validation loss {}", result.loss));
     }
-    metrics_.valid_accuracy = result.score.pair_accuracy;
+    metrics_.valid_accuracy = result.pair_accuracy;
     metrics_.valid_loss = result.loss;
-    progress.note(fmt::format("step {}: validation pair accuracy {:.2f} %, loss {:.4f}",
-                              state_.step, result.score.pair_accuracy, result.loss));
-    note_validation(settings_.stop, result.score.pair_accuracy, state_.stop);
+    metrics_.valid_perplexity = result.perplexity;
+    progress.note(fmt::format("step {}: validation {}", state_.step, result.text));
+    note_validation(settings_.stop, result.score, state_.stop);
     const double score = settings_.checkpoint.best_by == BestBy::loss ? -result.loss
                          : settings_.checkpoint.best_by == BestBy::pair_accuracy
-                             ? result.score.pair_accuracy
+                             ? result.score
                              : static_cast<double>(state_.step);
     // Of equals the later: it has seen more.
     if (state_.best_score && score < *state_.best_score) return false;
@@ -180,33 +166,7 @@ class Loop {
     return true;
   }
 
-  void save() {
-    if (saved_step_ == state_.step) return;
-    save_checkpoint(folder(), model_, optimizer_, state_);
-    saved_before_ = saved_step_;
-    saved_step_ = state_.step;
-    prune_checkpoints(folder(), settings_.checkpoint.keep_last);
-  }
-
-  /// After a resume: a process killed between a checkpoint and its pointer left `best` behind, and
-  /// one that goes on from an older checkpoint finds it ahead, or gone.
-  void point_at_best() {
-    const std::string best = checkpoint_name(state_.best_step);
-    if (state_.best_score && std::filesystem::exists(folder() / best)) {
-      write_pointer(folder() / "best", best);
-    } else {
-      state_.best_score.reset();
-    }
-  }
-
-  /// The newest checkpoint whose parameters are known to give a loss that is finite.
-  std::string last_good() const {
-    const std::int64_t step = saved_step_ == state_.step ? saved_before_ : saved_step_;
-    const std::filesystem::path path = folder() / checkpoint_name(step);
-    if (step == 0 || !std::filesystem::exists(path)) return "No good checkpoint was saved before";
-    write_pointer(folder() / "latest", checkpoint_name(step));
-    return "The last good checkpoint is " + path.string();
-  }
+  void save() { checkpoints_.save(model_, optimizer_, state_); }
 
   /// `batch` is one that shows it.
   [[noreturn]] void stop_diverged(std::int64_t step, const GlobalBatch& batch,
@@ -217,42 +177,26 @@ class Loop {
          what,
          place.empty() ? "no single operation made a value that is not finite"
                        : "the first value that is not finite comes from " + place,
-         last_good());
+         checkpoints_.fall_back(state_.step));
   }
-
-  const std::filesystem::path& folder() const { return context_.record.folder(); }
 
   const TrainingContext& context_;
   const Settings& settings_;
   const Model& model_;
-  TrainLoader loader_;
+  const TrainData& data_;
   std::int64_t total_;
   AdamW optimizer_;
   TrainStep step_;
-  MqarTask task_;
+  RunCheckpoints checkpoints_;
   TrainState state_;
   StepMetrics metrics_;
   double accuracy_ = 0;
   std::int64_t launched_ = 0;        // steps, those that the state counts among them
   std::deque<std::int64_t> tokens_;  // of the steps under way
   std::int64_t eval_interval_ = 1, save_interval_ = 1;
-  std::int64_t saved_step_ = 0, saved_before_ = 0;  // 0: none
 };
 
 }  // namespace
-
-CatchInterrupts::CatchInterrupts() {
-  interrupts = 0;
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
-}
-CatchInterrupts::~CatchInterrupts() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
-}
-bool CatchInterrupts::requested() {
-  return interrupts != 0;
-}
 
 TrainState train(const TrainingContext& context, const std::filesystem::path& resume) {
   TrainState state = Loop(context).run(resume);

@@ -5,9 +5,10 @@
 #include <functional>
 
 #include "train/checkpoint.h"
-#include "train/from_settings.h"
+#include "train/interrupts.h"
 #include "train/progress.h"
 #include "train/run_record.h"
+#include "train/training_task.h"
 
 namespace farsight {
 
@@ -17,6 +18,7 @@ struct TrainingContext {
   const Model& model;
   RunRecord& record;
   Display display;
+  const TrainingTask& task;  ///< of these settings
 };
 
 /// Trains to the end, from the checkpoint `resume` if it is not empty. Afterwards the model holds the
@@ -24,15 +26,5 @@ struct TrainingContext {
 /// Throws Error(interrupted) after Ctrl-C or SIGTERM, a checkpoint written; Error(diverged) when the
 /// loss or a gradient is not finite, naming step and operation, the last good checkpoint kept.
 TrainState train(const TrainingContext& context, const std::filesystem::path& resume);
-
-/// Set by SIGINT and SIGTERM while a CatchInterrupts is alive; a second signal ends the process.
-class CatchInterrupts {
- public:
-  CatchInterrupts();
-  ~CatchInterrupts();
-  CatchInterrupts(const CatchInterrupts&) = delete;
-  CatchInterrupts& operator=(const CatchInterrupts&) = delete;
-  static bool requested();
-};
 
 }  // namespace farsight
