@@ -164,14 +164,12 @@ fs::path require_known(std::string_view what, std::span<const std::string_view> 
 fs::path data_directory(const fs::path& asked) {
   const char* variable = std::getenv("FARSIGHT_DATA");
   const bool set = variable != nullptr && *variable != '\0';
-  fs::path folder = !asked.empty() ? asked : set ? fs::path(variable) : fs::path("data");
-  const bool guessed = asked.empty() && !set;
-  require(fs::is_directory(folder), ExitCode::usage, "{}",
-          guessed
-              ? "where are the data sets? Say --data-dir DIR or set FARSIGHT_DATA; farsight data "
-                "fetch --list names them"
-              : fmt::format("{} '{}' is no folder", asked.empty() ? "FARSIGHT_DATA" : "--data-dir",
-                            folder.string()));
+  require(!asked.empty() || set, ExitCode::usage,
+          "where are the data sets? Say --data-dir DIR or set FARSIGHT_DATA; farsight data fetch "
+          "--list names them");
+  const fs::path folder = asked.empty() ? fs::path(variable) : asked;
+  require(fs::is_directory(folder), ExitCode::usage, "{} '{}' is no folder",
+          asked.empty() ? "FARSIGHT_DATA" : "--data-dir", folder.string());
   return folder;
 }
 

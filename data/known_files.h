@@ -33,8 +33,7 @@ std::filesystem::path find_known(const KnownFile& file, const std::filesystem::p
 std::filesystem::path require_known(std::string_view what, std::span<const std::string_view> paths,
                                     const std::filesystem::path& data_dir);
 
-/// `asked`, else FARSIGHT_DATA, else "data" where there is such a folder. Throws Error(usage) when
-/// there is none, or it is no folder.
+/// `asked`, else FARSIGHT_DATA. Throws Error(usage) when neither is given, or it is no folder.
 std::filesystem::path data_directory(const std::filesystem::path& asked);
 
 }  // namespace farsight
