@@ -1,0 +1,85 @@
+// Notices that a rank has died, hangs, or has ended for a reason of its own, and says so on all ranks.
+//
+// One thread a process looks at the control connections. A process that ends closes its own, which
+// the other side sees within a millisecond on one host; a host that vanishes is silent, which is seen
+// after `silence_seconds`. Rank 0 passes on what it learns. The loss is one sentence, the first that
+// a rank hears of; after it collectives throw, and a process that has not ended `grace_seconds` later
+// is ended: it may be deep in a forward pass, or wait for a GPU.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "train/ranks/rendezvous.h"
+
+namespace farsight {
+
+struct LivenessOptions {
+  double beat_seconds = 1;      ///< between signs of life
+  double silence_seconds = 10;  ///< without one: the host has vanished, or the process is stopped
+  double grace_seconds = 0.5;   ///< for the other threads to end the process themselves
+  /// Ends it otherwise: prints the sentence and exits with 8, unless a test has other plans.
+  std::function<void(const std::string& sentence)> end_process = {};
+};
+
+class Liveness {
+ public:
+  /// `links` stay where they are and are read by the thread; `on_loss` is called on it, once.
+  Liveness(int rank, int world, const std::vector<RankLink>& links, LivenessOptions options,
+           std::function<void()> on_loss);
+  Liveness(const Liveness&) = delete;
+  Liveness& operator=(const Liveness&) = delete;
+  /// Looks away: from here on nobody is missed.
+  ~Liveness();
+
+  /// What was lost; empty: nothing so far.
+  std::string loss() const;
+  /// The same, after waiting for it a moment.
+  std::string loss_within(double seconds) const;
+  /// This rank has found out that another is lost or hangs: a loss for all.
+  void report(const std::string& sentence);
+  /// This rank ends because of `sentence`: a loss for all the others.
+  void stop(const std::string& sentence);
+  /// A closed connection is no loss any more: all ranks are about to end.
+  void expect_ends();
+
+  /// Asked some times a second from the thread: a sentence when something has failed.
+  void also_watch(std::function<std::optional<std::string>()> question);
+
+  /// "rank 2 of 4 (gpu7, process 4711)"
+  std::string name_of(const RankLink& link) const;
+
+ private:
+  struct Peer {
+    const RankLink* link = nullptr;
+    double heard = 0;
+    bool gone = false;
+  };
+
+  void run();
+  void look(Peer& peer);
+  void send_beats();
+  void handle_loss(const std::string& sentence);
+  void set_loss(const std::string& sentence);
+  void tell(const std::string& sentence) const;
+  void wake() const;
+
+  int rank_, world_;
+  std::vector<Peer> peers_;
+  LivenessOptions options_;
+  std::function<void()> on_loss_;
+  int wake_[2] = {-1, -1};  // a pipe
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  std::string loss_;
+  bool ending_ = false, closing_ = false;
+  std::function<std::optional<std::string>()> question_;
+  std::thread thread_;
+};
+
+}  // namespace farsight
