@@ -1,5 +1,7 @@
 #include "data/text/pre_tokens.h"
 
+#include <string_view>
+
 #include "data/text/utf8.h"
 
 namespace farsight {
@@ -14,23 +16,24 @@ const char* end_of_contraction(const char* at, const char* end) {
   return at;
 }
 
-CharacterClass class_at(const char*& at, const CharacterTable& table) {
-  return table.class_of(next_code_point(at));
-}
-
 }  // namespace
 
-const char* end_of_pre_token(const char* at, const char* end, const CharacterTable& table) {
+const char* PreTokens::end_of_any(const char* at, const char* end) const {
   if (*at == '\'') {
     const char* const contraction = end_of_contraction(at, end);
     if (contraction != at) return contraction;
   }
+  const auto class_at = [this](const char*& c) {
+    const std::uint8_t found = class_of_byte(*c);
+    if (found == not_ascii) return table_.class_of(next_code_point(c));
+    c++;
+    return static_cast<CharacterClass>(found);
+  };
   const char* next = at;
-  CharacterClass wanted = class_at(next, table);
-  const bool leading_space = *at == ' ' && next != end;
-  if (leading_space) {
+  CharacterClass wanted = class_at(next);
+  if (*at == ' ' && next != end) {
     const char* second = next;
-    const CharacterClass second_class = class_at(second, table);
+    const CharacterClass second_class = class_at(second);
     if (second_class != CharacterClass::space) {
       wanted = second_class;
       next = second;
@@ -39,13 +42,13 @@ const char* end_of_pre_token(const char* at, const char* end, const CharacterTab
   const char* last = at;  // the last character of the run
   while (next != end) {
     const char* after = next;
-    if (class_at(after, table) != wanted) break;
+    if (class_at(after) != wanted) break;
     last = next;
     next = after;
   }
   // White space leaves its last character to what follows: \s+(?!\S), else one alone: \s+.
-  const bool space_before_text = wanted == CharacterClass::space && next != end && last != at;
-  return space_before_text ? last : next;
+  const bool before_text = wanted == CharacterClass::space && next != end && last != at;
+  return before_text ? last : next;
 }
 
 }  // namespace farsight

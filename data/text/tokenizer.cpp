@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <limits>
+#include <mutex>
 #include <unordered_map>
 
 #include "core/bounded_reader.h"
@@ -12,9 +13,9 @@
 #include "data/text/added_tokens.h"
 #include "data/text/byte_pairs.h"
 #include "data/text/nfc.h"
-#include "data/text/pre_tokens.h"
 #include "data/text/tokenizer_file.h"
 #include "data/text/utf8.h"
+#include "data/text/word_encoder.h"
 
 namespace farsight {
 namespace {
@@ -54,9 +55,56 @@ std::string fingerprint_of(const TokenizerFile& file) {
   return hex(hash.value());
 }
 
+/// Things that are made when none is left over, and given back when done with.
+template <class Thing>
+class Spares {
+ public:
+  /// Gives its thing back at its end.
+  class Loan {
+   public:
+    Loan(Spares& spares, std::unique_ptr<Thing> thing)
+        : spares_(spares), thing_(std::move(thing)) {}
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+    ~Loan() {
+      std::lock_guard lock(spares_.mutex_);
+      spares_.left_.push_back(std::move(thing_));
+    }
+    Thing& operator*() const { return *thing_; }
+
+   private:
+    Spares& spares_;
+    std::unique_ptr<Thing> thing_;
+  };
+
+  template <class Make>
+  Loan take(Make make) {
+    std::unique_ptr<Thing> thing;
+    {
+      std::lock_guard lock(mutex_);
+      if (!left_.empty()) {
+        thing = std::move(left_.back());
+        left_.pop_back();
+      }
+    }
+    return Loan(*this, thing ? std::move(thing) : make());
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Thing>> left_;
+};
+
 }  // namespace
 
 struct Tokenizer::Model {
+  /// What one text at a time needs to be encoded; kept for the next, with the words it has seen.
+  struct Room {
+    explicit Room(const BytePairs& pairs) : words(pairs) {}
+    WordEncoder words;
+    std::string normalized;
+  };
+
   explicit Model(TokenizerFile given)
       : file(std::move(given)),
         pairs(file),
@@ -74,26 +122,17 @@ struct Tokenizer::Model {
   }
 
   /// Text without special tokens.
-  void encode_piece(std::string_view raw, std::string& room, Ids& out) const {
-    const std::string_view text = file.nfc ? nfc(raw, room) : raw;
+  void encode_piece(std::string_view raw, Room& room, Ids& out) const {
+    const std::string_view text = file.nfc ? nfc(raw, room.normalized) : raw;
     std::size_t done = 0;
     while (done < text.size()) {
       const AddedTokens::Match match = normalized_tokens.next(text, done);
       const bool found = match.id != TokenizerFile::kNoToken;
-      encode_words(text.substr(done, found ? match.begin - done : std::string_view::npos), out);
+      room.words.encode(text.substr(done, found ? match.begin - done : std::string_view::npos),
+                        out);
       if (!found) break;
       out.push_back(match.id);
       done = match.end;
-    }
-  }
-
-  void encode_words(std::string_view text, Ids& out) const {
-    const CharacterTable& table = CharacterTable::instance();
-    const char* const end = text.data() + text.size();
-    for (const char* at = text.data(); at != end;) {
-      const char* const next = end_of_pre_token(at, end, table);
-      pairs.encode({at, static_cast<std::size_t>(next - at)}, out);
-      at = next;
     }
   }
 
@@ -103,6 +142,7 @@ struct Tokenizer::Model {
   std::unordered_map<std::string_view, std::int32_t> ids;
   std::vector<bool> special;
   const std::string fingerprint;
+  mutable Spares<Room> rooms;
 };
 
 Tokenizer Tokenizer::load(const std::filesystem::path& tokenizer_json) {
@@ -125,13 +165,14 @@ void Tokenizer::encode(std::string_view text, Ids& out) const {
     fail(ExitCode::data, "the text is not valid UTF-8: byte {} is {:#04x}", *bad,
          static_cast<unsigned char>(text[*bad]));
   }
-  std::string room;
+  const auto room =
+      model_->rooms.take([&] { return std::make_unique<Model::Room>(model_->pairs); });
   std::size_t done = 0;
   while (done < text.size()) {
     const AddedTokens::Match match = model_->raw_tokens.next(text, done);
     const bool found = match.id != TokenizerFile::kNoToken;
     model_->encode_piece(text.substr(done, found ? match.begin - done : std::string_view::npos),
-                         room, out);
+                         *room, out);
     if (!found) break;
     out.push_back(match.id);
     done = match.end;
