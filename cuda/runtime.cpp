@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <string_view>
 
 #include "core/check.h"
 #include "core/device_calls.h"
+#include "core/device_ranks.h"
 #include "core/version.h"
 #include "cuda/convert.cuh"
 
@@ -18,6 +20,7 @@ constexpr std::int64_t kWorkspaceBytes = std::int64_t{32} << 20;  // what cuBLAS
 
 struct Gpu {
   bool selected = false;
+  int index = 0;  // among those that the process sees
   cudaStream_t compute = nullptr, copy = nullptr;
   cudaDeviceProp properties = {};
   Workspace workspace;
@@ -51,8 +54,9 @@ std::string reason_against() {
   }
   if (counted != cudaSuccess) return fmt::format("CUDA: {}", cudaGetErrorString(counted));
   cudaDeviceProp& properties = gpu().properties;
-  const cudaError_t asked = cudaGetDeviceProperties(&properties, 0);
+  const cudaError_t asked = cudaGetDeviceProperties(&properties, gpu().index);
   if (asked != cudaSuccess) return fmt::format("CUDA: {}", cudaGetErrorString(asked));
+  static_cast<void>(cudaSetDevice(gpu().index));  // or the question would open the first
   const cudaError_t fits = kernels_fit_device();
   static_cast<void>(cudaGetLastError());
   if (fits == cudaSuccess) return {};
@@ -129,7 +133,7 @@ void select_gpu() {
   std::string why;
   require(gpu_available(&why), ExitCode::device, "{}", why);
   using cuda::succeeded;
-  succeeded(cudaSetDevice(0), "cudaSetDevice");
+  succeeded(cudaSetDevice(gpu.index), "cudaSetDevice");
   // Neither waits for the legacy default stream, which nothing here uses.
   succeeded(cudaStreamCreateWithFlags(&gpu.compute, cudaStreamNonBlocking), "cudaStreamCreate");
   succeeded(cudaStreamCreateWithFlags(&gpu.copy, cudaStreamNonBlocking), "cudaStreamCreate");
@@ -142,6 +146,22 @@ void select_gpu() {
 
 std::string gpu_name() {
   return cuda::gpu().properties.name;
+}
+
+void choose_gpu(int index) {
+  check(!cuda::gpu().selected || cuda::gpu().index == index, "choose_gpu: one is in use already");
+  const int count = gpu_count();
+  require(index < std::max(count, 1), ExitCode::device,
+          "GPU {} (counted from 0) is asked for, and this machine shows {}", index, count);
+  cuda::gpu().index = index;
+}
+
+std::string gpu_identity() {
+  const char* bytes = cuda::gpu().properties.uuid.bytes;
+  std::string text;
+  for (std::size_t i = 0; i < sizeof cuda::gpu().properties.uuid.bytes; i++)
+    text += fmt::format("{:02x}", static_cast<unsigned char>(bytes[i]));
+  return text;
 }
 
 }  // namespace farsight
