@@ -11,6 +11,7 @@
 #include "core/check.h"
 #include "core/process.h"
 #include "core/version.h"
+#include "train/corpus_verb.h"
 #include "train/data_verb.h"
 #include "train/doctor.h"
 #include "train/nearest.h"
@@ -47,6 +48,7 @@ int run_doctor(VerbWords words) {
 
 /// In the order of --help. A verb is a function in a file of its own; this is its only other place.
 constexpr FarsightVerb kVerbs[] = {
+    {"corpus", kCorpusHelp, run_corpus_verb},
     {"data", kDataHelp, run_data_verb},
     {"detokenize", kDetokenizeHelp, run_detokenize},
     {"doctor", kDoctorHelp, run_doctor},

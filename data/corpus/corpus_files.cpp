@@ -87,9 +87,22 @@ CorpusFile corpus_file(const fs::path& path) {
        advice_for(extension));
 }
 
-std::vector<CorpusFile> corpus_files(const std::vector<std::string>& patterns) {
-  require(!patterns.empty(), ExitCode::data, "no file is named for the corpus");
-  std::vector<CorpusFile> files;
+std::vector<std::string> patterns_in(std::string_view list) {
+  std::vector<std::string> patterns;
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    std::string_view pattern = list.substr(0, comma);
+    pattern.remove_prefix(std::min(pattern.find_first_not_of(' '), pattern.size()));
+    pattern = pattern.substr(0, pattern.find_last_not_of(' ') + 1);
+    if (!pattern.empty()) patterns.emplace_back(pattern);
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return patterns;
+}
+
+std::vector<fs::path> paths_of(const std::vector<std::string>& patterns) {
+  require(!patterns.empty(), ExitCode::data, "no file is named");
+  std::vector<fs::path> paths;
   std::map<fs::path, std::string> pattern_of;
   for (const std::string& pattern : patterns) {
     std::error_code unknown;
@@ -106,8 +119,16 @@ std::vector<CorpusFile> corpus_files(const std::vector<std::string>& patterns) {
       const auto [at, is_new] = pattern_of.try_emplace(fs::weakly_canonical(path), pattern);
       require(is_new, ExitCode::data, "{} is named twice, by '{}' and by '{}'", path.string(),
               at->second, pattern);
-      files.push_back(corpus_file(path));
+      paths.push_back(path);
     }
+  }
+  return paths;
+}
+
+std::vector<CorpusFile> corpus_files(const std::vector<std::string>& patterns) {
+  std::vector<CorpusFile> files;
+  for (const fs::path& path : paths_of(patterns)) {
+    files.push_back(corpus_file(path));
   }
   return files;
 }

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/corpus/byte_source.h"
@@ -22,9 +23,15 @@ struct CorpusFile {
 /// .parquet has to be converted elsewhere.
 CorpusFile corpus_file(const std::filesystem::path& path);
 
-/// The files that these paths and patterns (*, ?, [...] as in the shell) name: in the order given,
+/// "a.txt, b/*.jsonl" -> {"a.txt", "b/*.jsonl"}: the list of an option or a setting.
+std::vector<std::string> patterns_in(std::string_view list);
+
+/// The paths that these paths and patterns (*, ?, [...] as in the shell) name: in the order given,
 /// those of one pattern in the order of their bytes. Throws Error(data) for a pattern without a
 /// match, a file that is named twice, a folder; Error(storage) for a path that is not there.
+std::vector<std::filesystem::path> paths_of(const std::vector<std::string>& patterns);
+
+/// corpus_file of each of paths_of.
 std::vector<CorpusFile> corpus_files(const std::vector<std::string>& patterns);
 
 }  // namespace farsight

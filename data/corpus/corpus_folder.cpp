@@ -139,4 +139,17 @@ void CorpusFolder::discard() {
   unlock();
 }
 
+void require_same_corpus(const fs::path& folder, const ShardManifest& plan) {
+  const ShardManifest there = read_manifest(folder);
+  const bool same_files =
+      std::equal(there.inputs.begin(), there.inputs.end(), plan.inputs.begin(), plan.inputs.end(),
+                 [](const CorpusInput& a, const CorpusInput& b) {
+                   return a.bytes == b.bytes && a.xxh3 == b.xxh3;
+                 });
+  require(same_files && corpus_key(there) == corpus_key(plan), ExitCode::storage,
+          "'{}' is there already and holds another corpus, and nothing is overwritten; choose "
+          "another folder or remove it",
+          folder.string());
+}
+
 }  // namespace farsight

@@ -225,23 +225,6 @@ void tokenise(const Plan& plan, const Tokenizer& tokenizer, const CorpusBuild& b
   reporter.tell(true);
 }
 
-void require_same(const fs::path& folder, const Plan& plan) {
-  const ShardManifest there = read_manifest(folder);
-  const auto contents = [](const ShardManifest& manifest) {
-    std::vector<std::pair<std::uint64_t, std::string>> files;
-    for (const CorpusInput& input : manifest.inputs) {
-      files.emplace_back(input.bytes, input.xxh3);
-    }
-    return files;
-  };
-  require(
-      corpus_key(there) == corpus_key(plan.manifest) && contents(there) == contents(plan.manifest),
-      ExitCode::storage,
-      "'{}' is there already and holds another corpus: none is overwritten; choose another "
-      "folder or remove it",
-      folder.string());
-}
-
 void make(const fs::path& folder, const Plan& plan, const Tokenizer& tokenizer,
           const CorpusBuild& build, Reporter& reporter) {
   CorpusFolder target(folder, corpus_key(plan.manifest), [&] {
@@ -249,7 +232,7 @@ void make(const fs::path& folder, const Plan& plan, const Tokenizer& tokenizer,
     reporter.tell(true);
   });
   if (target.is_done()) {
-    require_same(folder, plan);
+    require_same_corpus(folder, plan.manifest);
     (void)TokenShards::open(folder);  // what was damaged since is not handed out
     return;
   }
