@@ -8,6 +8,7 @@
 
 #include "core/check.h"
 #include "core/version.h"
+#include "eval/language/language_task.h"
 #include "train/help.h"
 #include "train/nearest.h"
 #include "train/toml.h"
@@ -41,9 +42,14 @@ constexpr VerbOption kEval[] = {
     {"checkpoint", "DIR", "or: the checkpoint to test"},
     {"task", "LIST",
      "tasks to test on, separated by commas, FILE.toml among them; all: those that belong to the "
-     "run's own [all]"},
+     "run's own [all]. Or language tasks: wikitext, piqa, hellaswag, winogrande, lambada, "
+     "arc_easy, "
+     "arc_challenge, from files in --data-dir"},
     {"split", "test|valid", "which examples [test]"},
-    {"limit", "N", "examples per cell, 0 = all [0]"},
+    {"limit", "N", "examples per cell, or first items of a language task, 0 = all [0]"},
+    {"out", "DIR", "of language tasks: folder for results.json and samples_TASK.jsonl"},
+    {"batch-tokens", "N",
+     "of language tasks: tokens of one pass, 0 = 32,768 on a GPU, one text on a CPU [0]"},
     {"data", "DIR", "or: a frozen set to test on (farsight data make, import)"},
     {"per-query", "FILE", "write what was answered to every query, a line of JSON each"},
     {"json", "", "print JSON"},
@@ -164,6 +170,24 @@ TrainOptions train_options(const Words& words) {
           .overwrite = words.has("overwrite")};
 }
 
+/// Language tasks are tested by themselves, on files that have one split.
+void check_language_options(const Words& words, const EvalOptions& options) {
+  const bool language = !options.language_tasks.empty();
+  require(!language || options.tasks.empty(), ExitCode::usage,
+          "eval: {} is a language task and {} is none: two calls test on both",
+          language ? options.language_tasks.front() : "", language ? options.tasks.front() : "");
+  for (const char* const flag : {"out", "batch-tokens"}) {
+    require(language || !words.has(flag), ExitCode::usage, "eval: --{} is for language tasks ({})",
+            flag, fmt::join(language_task_names(), ", "));
+  }
+  for (const char* const flag : {"split", "per-query"}) {
+    require(!language || !words.has(flag), ExitCode::usage,
+            "eval: --{} is for recall tasks, {} has none; leave it out{}", flag,
+            options.language_tasks.empty() ? "" : options.language_tasks.front(),
+            flag == std::string_view("split") ? "" : ", and see --out");
+  }
+}
+
 EvalOptions eval_options(const Words& words) {
   EvalOptions options;
   options.weights = weights_of(words, "eval");
@@ -176,7 +200,12 @@ EvalOptions eval_options(const Words& words) {
   std::string list = words.value("task").value_or("all");
   while (list != "all" && !list.empty()) {
     const std::size_t comma = list.find(',');
-    options.tasks.push_back(task_name(list.substr(0, comma)));
+    const std::string name = list.substr(0, comma);
+    if (is_language_task(name)) {
+      options.language_tasks.push_back(name);
+    } else {
+      options.tasks.push_back(task_name(name));
+    }
     list = comma == std::string::npos ? "" : list.substr(comma + 1);
   }
   if (list == "all") options.tasks.clear();
@@ -185,6 +214,9 @@ EvalOptions eval_options(const Words& words) {
   const std::string text = words.value("split").value_or("test");
   options.split = std::get<std::string>(parse_value(split, text, "--split"));
   options.limit = integer(words, "limit", 0, 1e9, 0);
+  options.batch_tokens = integer(words, "batch-tokens", 0, 1 << 24, 0);
+  options.out = words.value("out").value_or("");
+  check_language_options(words, options);
   return options;
 }
 

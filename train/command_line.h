@@ -31,11 +31,15 @@ struct Weights {
 
 struct EvalOptions {
   Weights weights;
-  std::vector<std::string> tasks;   ///< none: those that belong to the run's (test_tasks_of)
+  std::vector<std::string> tasks;  ///< none: those that belong to the run's (test_tasks_of)
+  /// Or of eval/language/language_task.h; never both.
+  std::vector<std::string> language_tasks{};
   std::string split = "test";       ///< or valid
   std::filesystem::path set;        ///< a frozen set to test on, in place of tasks; or empty
   std::filesystem::path per_query;  ///< where every answer is written; or empty
-  std::int64_t limit = 0;           ///< examples per cell; 0 = as many as the settings say
+  std::filesystem::path out{};      ///< of language tasks: folder for results and samples; or empty
+  std::int64_t limit = 0;  ///< examples per cell, items of a language task; 0 = all there are
+  std::int64_t batch_tokens = 0;  ///< of a pass over language tasks; 0 = as the device likes it
   bool json = false;
 };
 

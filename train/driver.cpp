@@ -15,6 +15,7 @@
 #include "train/exchange.h"
 #include "train/from_settings.h"
 #include "train/generate.h"
+#include "train/language_eval.h"
 #include "train/plan.h"
 #include "train/presets.h"
 #include "train/quantities.h"
@@ -155,6 +156,10 @@ void run_text_eval(const Model& model, const Command& command) {
 void run_eval(const Command& command) {
   const Settings& settings = command.settings();
   const EvalOptions& options = command.eval;
+  if (!options.language_tasks.empty()) {
+    print(evaluate_on_language(settings, options));
+    return;
+  }
   const Model model = loaded_model(settings, options.weights);
   const bool own = options.tasks.empty() && options.set.empty();
   if (own && is_language_model(settings)) return run_text_eval(model, command);

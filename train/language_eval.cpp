@@ -1,0 +1,123 @@
+#include "train/language_eval.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/device_calls.h"
+#include "core/version.h"
+#include "data/known_files.h"
+#include "data/text/tokenizer.h"
+#include "eval/language/results.h"
+#include "train/corpora.h"
+#include "train/exchange.h"
+#include "train/from_settings.h"
+#include "train/quantities.h"
+#include "train/run_folder.h"
+
+namespace farsight {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Where windows end for models without an end of their own, as in the harness.
+constexpr std::int64_t kDefaultLength = 2048;
+constexpr double kSecondsBetweenLines = 10;
+
+void note(const std::string& line) {
+  std::fputs((line + "\n").c_str(), stderr);
+}
+
+/// The token an empty context stands for.
+std::int32_t prefix_of(const Tokenizer& tokenizer) {
+  return tokenizer.id_of("<|endoftext|>").value_or(0);
+}
+
+/// Refuses a tokenizer with ids that the model has not, or another than the run was trained with.
+void require_own_tokenizer(const Tokenizer& tokenizer, const fs::path& file, const Model& model,
+                           const fs::path& checkpoint) {
+  require(tokenizer.size() <= model.vocab_size, ExitCode::data,
+          "tokenizer {} has {} ids, and the model's vocabulary is {}: it was trained with another",
+          file.string(), tokenizer.size(), model.vocab_size);
+  const fs::path run = checkpoint.parent_path();
+  if (!fs::exists(run / "corpus.json")) return;
+  const std::string trained_with = stored_identity(run).tokenizer;
+  require(trained_with.empty() || trained_with == tokenizer.fingerprint(), ExitCode::data,
+          "run {} was trained with tokenizer {}, and {} is {}: name the right one with --tokenizer",
+          run.string(), trained_with, file.string(), tokenizer.fingerprint());
+}
+
+/// A line on stderr now and then.
+std::function<void(std::int64_t, std::int64_t)> progress_lines() {
+  return [last = seconds_now()](std::int64_t done, std::int64_t all) mutable {
+    const double now = seconds_now();
+    if (done == all || now - last < kSecondsBetweenLines) return;
+    last = now;
+    note(fmt::format("scored {} of {} tokens", human_count(static_cast<double>(done)),
+                     human_count(static_cast<double>(all))));
+  };
+}
+
+std::string device_name(Device device) {
+  return device == Device::cuda ? gpu_name() : std::string(name_of(device));
+}
+
+}  // namespace
+
+std::string evaluate_on_language(const Settings& settings, const EvalOptions& options) {
+  const fs::path data = data_directory(settings.data.dir);
+  std::vector<LanguageTask> tasks;
+  for (const std::string& name : options.language_tasks) {
+    tasks.push_back(load_language_task(name, data, options.limit));
+  }
+  const fs::path file = tokenizer_path(settings);
+  const Tokenizer tokenizer = Tokenizer::load(file);
+  const fs::path checkpoint = options.weights.checkpoint.empty()
+                                  ? trained_checkpoint(options.weights.run)
+                                  : options.weights.checkpoint;
+  const Device device = device_of(settings);
+  const Model model = model_from(checkpoint, device, settings.run.dtype);
+  require_own_tokenizer(tokenizer, file, model, checkpoint);
+
+  const std::int64_t length =
+      model.max_length > 0 ? std::min(model.max_length, kDefaultLength) : kDefaultLength;
+  const double start = seconds_now();
+  const auto encode = [&](std::string_view text) { return tokenizer.encode(text); };
+  const std::vector<LanguageResult> results =
+      evaluate_language(model, encode, std::move(tasks),
+                        {.prefix = prefix_of(tokenizer),
+                         .scorer = {.max_length = length,
+                                    .pass_tokens = options.batch_tokens,
+                                    .progress = progress_lines()}});
+  const double seconds = seconds_now() - start;
+  std::int64_t tokens = 0;
+  for (const LanguageResult& result : results) {
+    tokens += result.tokens;
+  }
+  note(fmt::format("checkpoint {}; {} tokens scored in {}, peak memory {}", checkpoint.string(),
+                   grouped(tokens), human_duration(seconds),
+                   human_bytes(arena(device).peak_bytes())));
+  const EvaluationContext context{
+      .model = model.family,
+      .model_args =
+          fmt::format("pretrained={},dtype={}", checkpoint.string(), name_of(settings.run.dtype)),
+      .device = device_name(device),
+      .tokenizer = file.string(),
+      .fingerprint = tokenizer.fingerprint(),
+      .parameters = model.parameters->count(),
+      .max_length = length,
+      .pass_tokens = options.batch_tokens,
+      .limit = options.limit,
+      .version = version_line(),
+      .seconds = seconds};
+  if (!options.out.empty()) {
+    write_results(options.out, results, context);
+    note(fmt::format("results and samples in {}", options.out.string()));
+  }
+  return options.json ? results_json(results, context).dump(2) + "\n" : results_table(results);
+}
+
+}  // namespace farsight
