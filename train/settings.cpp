@@ -211,4 +211,30 @@ std::vector<std::string_view> different_settings(const Settings& a, const Settin
   return names;
 }
 
+const Setting* find_setting(std::string_view name) {
+  for (const Setting& setting : all_settings()) {
+    if (setting.name == name) return &setting;
+  }
+  return nullptr;
+}
+
+const Setting& setting_named(std::string_view name) {
+  const Setting* setting = find_setting(name);
+  check(setting != nullptr, "settings: there is no setting '{}'", name);
+  return *setting;
+}
+
+std::string_view section_help(std::string_view section) {
+  if (section == "run") return "what runs, where, and where the results go";
+  if (section == "task") return "what the recall task is; run.task sets all of it";
+  if (section == "model") return "sizes of the model";
+  if (section == "data") return "sizes of the recall task, or the text of a language model";
+  if (section == "train") return "optimiser, schedule, batches";
+  if (section == "eval") return "validation while training";
+  if (section == "stop") return "when training ends before its last step";
+  if (section == "checkpoint") return "what is saved and which one is tested";
+  if (section == "ranks") return "several processes that train together";
+  return "what is reported while training";
+}
+
 }  // namespace farsight

@@ -120,6 +120,18 @@ struct TrainSettings {
   OnNan on_nan = OnNan::stop;
   RowPacking packing = RowPacking::automatic;
   GraphUse graphs = GraphUse::automatic;
+  bool reproducible = false;
+  std::int64_t gradient_shards = 8;
+};
+
+/// Several processes that train together (train/ranks/).
+struct RankSettings {
+  std::int64_t zero = 0;
+  std::int64_t bucket_mib = 32;
+  std::int64_t check_interval = 100;
+  double timeout = 60;
+  double meeting_timeout = 30;
+  std::string rendezvous;
 };
 
 struct EvalSettings {
@@ -157,6 +169,7 @@ struct Settings {
   EvalSettings eval;
   StopSettings stop;
   CheckpointSettings checkpoint;
+  RankSettings ranks;
   LogSettings log;
 };
 

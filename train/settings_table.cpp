@@ -89,6 +89,8 @@ constexpr auto stop = row<&Settings::stop, field>;
 template <auto field>
 constexpr auto checkpoint = row<&Settings::checkpoint, field>;
 template <auto field>
+constexpr auto ranks = row<&Settings::ranks, field>;
+template <auto field>
 constexpr auto log = row<&Settings::log, field>;
 
 using R = RunSettings;
@@ -97,6 +99,7 @@ using M = ModelSettings;
 using D = DataSettings;
 using T = TrainSettings;
 using C = CheckpointSettings;
+using N = RankSettings;
 
 std::vector<Setting> make_table() {
   static std::vector<std::string_view> tasks, models, presets, recipes;
@@ -300,6 +303,13 @@ std::vector<Setting> make_table() {
                          "GPU, but never for hyena, whose filter runs through whole rows"),
       around(train<&T::graphs>("train.graphs", "",
                                "start a step on a GPU as one graph; auto: where that is faster")),
+      train<&T::reproducible>("train.reproducible", "reproducible",
+                              "same bits on 1, 2, 4, ... ranks: the gradient is the sum of "
+                              "train.gradient_shards shards of the batch in a fixed tree"),
+      within(1, 1024,
+             train<&T::gradient_shards>("train.gradient_shards", "",
+                                        "a power of two, and as many as ranks at the least; for "
+                                        "train.reproducible")),
 
       within(0, 1e9,
              eval<&EvalSettings::interval>("eval.interval", "eval-interval",
@@ -337,6 +347,27 @@ std::vector<Setting> make_table() {
                                    "checkpoints are written while training goes on; without, it "
                                    "waits for them")),
 
+      around(within(0, 1,
+                    ranks<&N::zero>("ranks.zero", "zero",
+                                    "1: every rank keeps the optimiser's state of its part of the "
+                                    "parameters alone (ZeRO-1)"))),
+      around(within(
+          1, 4096,
+          ranks<&N::bucket_mib>("ranks.bucket_mib", "", "MiB of gradients that travel together"))),
+      around(within(0, 1e9,
+                    ranks<&N::check_interval>("ranks.check_interval", "",
+                                              "steps between comparisons of all ranks' "
+                                              "parameters, 0 = never"))),
+      around(within(
+          0.1, 86400,
+          ranks<&N::timeout>("ranks.timeout", "", "seconds that ranks wait for one that hangs"))),
+      around(within(0.1, 86400,
+                    ranks<&N::meeting_timeout>("ranks.meeting_timeout", "",
+                                               "seconds for all ranks to come"))),
+      around(ranks<&N::rendezvous>("ranks.rendezvous", "rdzv",
+                                   "where ranks meet: HOST:PORT or file:PATH; empty = as their "
+                                   "launcher says")),
+
       around(within(1, 1e9,
                     log<&LogSettings::interval>("log.interval", "log-interval",
                                                 "steps between lines of metrics.jsonl"))),
@@ -356,31 +387,6 @@ std::vector<Setting> make_table() {
 std::span<const Setting> all_settings() {
   static const std::vector<Setting> table = make_table();
   return table;
-}
-
-const Setting* find_setting(std::string_view name) {
-  for (const Setting& setting : all_settings()) {
-    if (setting.name == name) return &setting;
-  }
-  return nullptr;
-}
-
-const Setting& setting_named(std::string_view name) {
-  const Setting* setting = find_setting(name);
-  check(setting != nullptr, "settings: there is no setting '{}'", name);
-  return *setting;
-}
-
-std::string_view section_help(std::string_view section) {
-  if (section == "run") return "what runs, where, and where the results go";
-  if (section == "task") return "what the recall task is; run.task sets all of it";
-  if (section == "model") return "sizes of the model";
-  if (section == "data") return "sizes of the recall task, or the text of a language model";
-  if (section == "train") return "optimiser, schedule, batches";
-  if (section == "eval") return "validation while training";
-  if (section == "stop") return "when training ends before its last step";
-  if (section == "checkpoint") return "what is saved and which one is tested";
-  return "what is reported while training";
 }
 
 }  // namespace farsight
