@@ -25,6 +25,8 @@ class AddedTokens {
   Match next(std::string_view text, std::size_t from) const;
 
  private:
+  /// Where all of the tokens might begin, at `from` or behind it; the text's end when nowhere.
+  std::size_t find_beginning(std::string_view text, std::size_t from) const;
   Match at(std::string_view text, std::size_t begin) const;
 
   std::vector<TokenizerFile::AddedToken> tokens_;  // by content

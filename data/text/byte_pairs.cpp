@@ -10,6 +10,9 @@ namespace {
 
 constexpr int kRankBits = 21;
 constexpr std::uint64_t kRankMask = (std::uint64_t{1} << kRankBits) - 1;
+// Words of at most this many bytes are merged by looking at all their pairs again and again, which
+// for them is quicker than a queue.
+constexpr std::size_t kShort = 32;
 constexpr std::uint64_t kEmpty = ~std::uint64_t{0};
 static_assert(TokenizerFile::kMostMerges <= kRankMask + 1);
 static_assert(TokenizerFile::kMostTokens <= std::size_t{1} << 20);
@@ -33,6 +36,13 @@ BytePairs::BytePairs(const TokenizerFile& file) : bytes_(file.bytes) {
     }
     slots_[slot] = pair << kRankBits | results_.size();
     results_.push_back(merge.result);
+  }
+  byte_ranks_.reserve(bytes_.size() * bytes_.size());
+  for (const std::int32_t left : bytes_) {
+    for (const std::int32_t right : bytes_) {
+      const bool both = left != TokenizerFile::kNoToken && right != TokenizerFile::kNoToken;
+      byte_ranks_.push_back(both ? rank_of(left, right) : kNoRank);
+    }
   }
 }
 
@@ -112,8 +122,39 @@ class BytePairs::Word {
   std::priority_queue<Possible, std::vector<Possible>, std::greater<>> queue_;
 };
 
+void BytePairs::encode_short(std::string_view bytes, std::vector<std::int32_t>& append_to) const {
+  // ranks[i]: of the merge of tokens i and i + 1.
+  std::array<std::int32_t, kShort> tokens;
+  std::array<std::uint32_t, kShort> ranks;
+  std::size_t count = bytes.size();
+  for (std::size_t i = 0; i < count; i++) {
+    tokens[i] = bytes_[static_cast<unsigned char>(bytes[i])];
+    ranks[i] = i + 1 < count ? rank_of_bytes(bytes[i], bytes[i + 1]) : kNoRank;
+  }
+  while (true) {
+    std::uint32_t rank = kNoRank;
+    std::size_t at = 0;
+    for (std::size_t i = 0; i + 1 < count; i++) {
+      at = ranks[i] < rank ? i : at;
+      rank = ranks[i] < rank ? ranks[i] : rank;
+    }
+    if (rank == kNoRank) break;
+    tokens[at] = results_[rank];
+    count--;
+    for (std::size_t i = at + 1; i < count; i++) {
+      tokens[i] = tokens[i + 1];
+      ranks[i] = ranks[i + 1];
+    }
+    ranks[at] = at + 1 < count ? rank_of(tokens[at], tokens[at + 1]) : kNoRank;
+    if (at > 0) ranks[at - 1] = rank_of(tokens[at - 1], tokens[at]);
+  }
+  append_to.insert(append_to.end(), tokens.begin(),
+                   tokens.begin() + static_cast<std::ptrdiff_t>(count));
+}
+
 void BytePairs::encode(std::string_view bytes, std::vector<std::int32_t>& append_to) const {
   if (bytes.empty()) return;
+  if (bytes.size() <= kShort) return encode_short(bytes, append_to);
   Word word(*this, bytes);
   word.merge();
   word.append(append_to);

@@ -3,6 +3,9 @@
 #pragma once
 
 #include <array>
+#include <bit>
+#include <cstdint>
+#include <cstring>
 
 #include "data/text/unicode.h"
 
@@ -16,9 +19,7 @@ class PreTokens {
   const char* end_of_match(const char* at, const char* end) const {
     // Nearly all of most texts: ASCII letters after a space or without one.
     const char* const begin = at + (*at == ' ');
-    const char* next = begin;
-    while (next != end && class_of_byte(*next) == letter)
-      next++;
+    const char* next = end_of_letters(begin, end);
     const bool word = next != begin && (next == end || class_of_byte(*next) != not_ascii);
     return word ? next : end_of_any(at, end);
   }
@@ -43,6 +44,24 @@ class PreTokens {
 
   static std::uint8_t class_of_byte(char byte) {
     return kByteClasses[static_cast<unsigned char>(byte)];
+  }
+  /// Behind the ASCII letters that begin at `at`, eight bytes at a time.
+  static const char* end_of_letters(const char* at, const char* end) {
+    constexpr std::uint64_t kOnes = 0x0101010101010101u;
+    while (end - at >= 8) {
+      std::uint64_t eight = 0;
+      std::memcpy(&eight, at, 8);
+      const std::uint64_t lower = (eight | 0x20 * kOnes) & 0x7F * kOnes;
+      // A byte's highest bit: from 'a' on, behind 'z', not ASCII.
+      const std::uint64_t from_a = lower + (0x80 - 'a') * kOnes;
+      const std::uint64_t behind_z = lower + (0x80 - 'z' - 1) * kOnes;
+      const std::uint64_t others = ~(from_a & ~behind_z & ~eight) & 0x80 * kOnes;
+      if (others != 0) return at + std::countr_zero(others) / 8;
+      at += 8;
+    }
+    while (at != end && class_of_byte(*at) == letter)
+      at++;
+    return at;
   }
   const char* end_of_any(const char* at, const char* end) const;
 

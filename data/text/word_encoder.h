@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -22,11 +23,21 @@ class WordEncoder {
 
  private:
   using Ids = std::vector<std::int32_t>;
+  struct Word {
+    const char* begin;
+    std::size_t bytes;
+    WordCache::Key key;  ///< where the cache may have it
+  };
+
+  /// The next words of the text from `at` on, which is moved behind them.
+  std::span<const Word> split(const char*& at, const char* end);
+  void encode(std::span<const Word> words, Ids& out);
 
   const BytePairs& pairs_;
   PreTokens pre_tokens_;
   WordCache cache_;
-  std::array<std::int32_t, 1024> found_{};  // tokens on their way to the vector
+  // So many at a time that the cache's answers are there when they are wanted.
+  std::array<Word, 32> words_;
 };
 
 }  // namespace farsight
