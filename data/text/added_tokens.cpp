@@ -7,11 +7,11 @@ namespace farsight {
 AddedTokens::AddedTokens(std::vector<TokenizerFile::AddedToken> tokens)
     : tokens_(std::move(tokens)) {
   std::sort(tokens_.begin(), tokens_.end(),
-            [](const auto& a, const auto& b) { return a.content < b.content; });
+            [](const auto& a, const auto& b) { return a.pattern < b.pattern; });
   if (tokens_.empty()) return;
   // What the first and the last in order share, all between them share.
-  const std::string& first = tokens_.front().content;
-  const std::string& last = tokens_.back().content;
+  const std::string& first = tokens_.front().pattern;
+  const std::string& last = tokens_.back().pattern;
   const auto differ = std::mismatch(first.begin(), first.end(), last.begin(), last.end()).first;
   beginning_.assign(first.begin(), differ);
 }
@@ -49,14 +49,14 @@ AddedTokens::Match AddedTokens::at(std::string_view text, std::size_t begin) con
   auto first = tokens_.begin();
   auto last = tokens_.end();
   for (std::size_t length = 0; first != last && begin + length <= text.size(); length++) {
-    if (first->content.size() == length) {
+    if (first->pattern.size() == length) {
       match = {begin, begin + length, first->id};
       ++first;
     }
     if (begin + length == text.size()) break;
     const auto byte = static_cast<unsigned char>(text[begin + length]);
     const auto byte_of = [&](const TokenizerFile::AddedToken& token) {
-      return static_cast<unsigned char>(token.content[length]);
+      return static_cast<unsigned char>(token.pattern[length]);
     };
     first = std::lower_bound(
         first, last, byte, [&](const auto& token, unsigned char b) { return byte_of(token) < b; });

@@ -29,7 +29,7 @@ class AddedTokens {
   std::size_t find_beginning(std::string_view text, std::size_t from) const;
   Match at(std::string_view text, std::size_t begin) const;
 
-  std::vector<TokenizerFile::AddedToken> tokens_;  // by content
+  std::vector<TokenizerFile::AddedToken> tokens_;  // by pattern
   std::string beginning_;                          // that all of them have
 };
 

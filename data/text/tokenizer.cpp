@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <limits>
-#include <mutex>
 #include <unordered_map>
 
 #include "core/bounded_reader.h"
@@ -13,6 +12,7 @@
 #include "data/text/added_tokens.h"
 #include "data/text/byte_pairs.h"
 #include "data/text/nfc.h"
+#include "data/text/spares.h"
 #include "data/text/tokenizer_file.h"
 #include "data/text/utf8.h"
 #include "data/text/word_encoder.h"
@@ -26,11 +26,8 @@ using Ids = std::vector<std::int32_t>;
 
 AddedTokens added_tokens(const TokenizerFile& file, bool normalized) {
   std::vector<TokenizerFile::AddedToken> tokens;
-  for (TokenizerFile::AddedToken token : file.added) {
-    if (token.normalized != normalized) continue;
-    std::string room;
-    if (normalized && file.nfc) token.content = std::string(nfc(token.content, room));
-    tokens.push_back(std::move(token));
+  for (const TokenizerFile::AddedToken& token : file.added) {
+    if (token.normalized == normalized) tokens.push_back(token);
   }
   return AddedTokens(std::move(tokens));
 }
@@ -55,46 +52,6 @@ std::string fingerprint_of(const TokenizerFile& file) {
   return hex(hash.value());
 }
 
-/// Things that are made when none is left over, and given back when done with.
-template <class Thing>
-class Spares {
- public:
-  /// Gives its thing back at its end.
-  class Loan {
-   public:
-    Loan(Spares& spares, std::unique_ptr<Thing> thing)
-        : spares_(spares), thing_(std::move(thing)) {}
-    Loan(const Loan&) = delete;
-    Loan& operator=(const Loan&) = delete;
-    ~Loan() {
-      std::lock_guard lock(spares_.mutex_);
-      spares_.left_.push_back(std::move(thing_));
-    }
-    Thing& operator*() const { return *thing_; }
-
-   private:
-    Spares& spares_;
-    std::unique_ptr<Thing> thing_;
-  };
-
-  template <class Make>
-  Loan take(Make make) {
-    std::unique_ptr<Thing> thing;
-    {
-      std::lock_guard lock(mutex_);
-      if (!left_.empty()) {
-        thing = std::move(left_.back());
-        left_.pop_back();
-      }
-    }
-    return Loan(*this, thing ? std::move(thing) : make());
-  }
-
- private:
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Thing>> left_;
-};
-
 }  // namespace
 
 struct Tokenizer::Model {
@@ -103,6 +60,11 @@ struct Tokenizer::Model {
     explicit Room(const BytePairs& pairs) : words(pairs) {}
     WordEncoder words;
     std::string normalized;
+
+    void forget_long_text() {
+      constexpr std::size_t kKept = std::size_t{1} << 20;
+      if (normalized.capacity() > kKept) std::string().swap(normalized);
+    }
   };
 
   explicit Model(TokenizerFile given)
@@ -177,14 +139,27 @@ void Tokenizer::encode(std::string_view text, Ids& out) const {
     out.push_back(match.id);
     done = match.end;
   }
+  (*room).forget_long_text();
 }
 
 std::vector<std::vector<std::int32_t>> Tokenizer::encode_documents(
     std::span<const std::string_view> documents) const {
+  // Short ones together: a task should take longer than it takes to hand it out.
+  constexpr std::size_t kTaskBytes = std::size_t{1} << 16;
+  std::vector<std::size_t> begins = {0};
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < documents.size(); i++) {
+    bytes += documents[i].size();
+    if (bytes < kTaskBytes && i + 1 < documents.size()) continue;
+    begins.push_back(i + 1);
+    bytes = 0;
+  }
   std::vector<Ids> ids(documents.size());
-  parallel_for(static_cast<std::int64_t>(documents.size()), [&](std::int64_t i) {
-    const auto index = static_cast<std::size_t>(i);
-    encode(documents[index], ids[index]);
+  parallel_for(static_cast<std::int64_t>(begins.size()) - 1, [&](std::int64_t task) {
+    const auto index = static_cast<std::size_t>(task);
+    for (std::size_t i = begins[index]; i < begins[index + 1]; i++) {
+      encode(documents[i], ids[i]);
+    }
   });
   return ids;
 }
