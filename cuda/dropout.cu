@@ -18,7 +18,10 @@ __global__ void __launch_bounds__(RowGrid::kThreads)
   const std::uint64_t key = (std::uint64_t(std::uint32_t(a.pass[1])) << 32) |  //
                             std::uint32_t(a.pass[0]);
   const float scale = float(a.scale);
-  const std::uint64_t element = std::uint64_t(at.row / a.shared_rows * a.columns + i);
+  const std::int64_t sequence = at.row / a.shared_rows;
+  const std::uint64_t number = a.numbered ? std::uint32_t(a.pass[2 + sequence * a.shared_rows])  //
+                                          : std::uint64_t(sequence);
+  const std::uint64_t element = number * std::uint64_t(a.columns) + std::uint64_t(i);
   float x[V];
   load_elements<V>(static_cast<const T*>(a.x) + at.row * a.x_stride + i, x);
   if constexpr (V % 4 == 0) {  // element is a multiple of 4, as columns and i are

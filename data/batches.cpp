@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <numeric>
 #include <span>
 #include <utility>
 
@@ -91,6 +93,7 @@ Batch make_batch(const MqarTask& task, Split split, std::uint64_t seed, const Ba
   batch.rows = plan.rows;
   batch.length = plan.length;
   batch.examples = plan.examples;
+  batch.numbers = numbers_of(plan);
   std::vector<const MqarEntry*> places;  // of the examples, gaps left out
   for (const MqarEntry& entry : plan.entries) {
     if (entry.layout.pairs > 0) places.push_back(&entry);
@@ -133,10 +136,21 @@ void require_examples(std::int64_t examples) {
 
 }  // namespace
 
-std::uint64_t pass_key(std::uint64_t seed, std::int64_t step, Shard shard) {
-  return philox_key(
-      philox_key(seed, hash_name("pass")),
-      (static_cast<std::uint64_t>(step) << 16) + static_cast<std::uint64_t>(shard.rank));
+std::uint64_t pass_key(std::uint64_t seed, std::int64_t step) {
+  return philox_key(philox_key(seed, hash_name("pass")), static_cast<std::uint64_t>(step) << 16);
+}
+
+std::vector<std::uint32_t> numbers_of(const BatchPlan& plan) {
+  std::vector<std::uint32_t> numbers;
+  if (plan.firsts.empty()) return numbers;
+  numbers.resize(static_cast<std::size_t>(plan.rows) * static_cast<std::size_t>(plan.length));
+  std::size_t example = 0;
+  for (const MqarEntry& entry : plan.entries) {
+    if (entry.layout.pairs == 0) continue;  // fill
+    const auto begin = numbers.begin() + entry.first_token;
+    std::iota(begin, begin + entry.layout.length, plan.firsts[example++]);
+  }
+  return numbers;
 }
 
 TrainLoader::TrainLoader(MqarTask task, const TrainLoaderOptions& options)
@@ -195,10 +209,13 @@ GlobalBatch TrainLoader::at(std::int64_t step, Shard shard) const {
   check(shard.world >= 1 && shard.rank >= 0 && shard.rank < shard.world,
         "TrainLoader: rank must be below world, got rank {} of {}", shard.rank, shard.world);
   GlobalBatch global;
-  global.key = pass_key(options_.seed, step, shard);
+  global.key = pass_key(options_.seed, step);
   std::vector<ExampleId> mine;
+  std::map<std::pair<std::size_t, std::uint64_t>, std::uint32_t> firsts;  // of mine
   int turn = 0;
   for (const ExampleId& id : examples_at(step)) {
+    if (turn == shard.rank)
+      firsts[{id.cell, id.sample}] = static_cast<std::uint32_t>(global.tokens);
     global.tokens += length_of(task_, id);
     global.labels += labels_per_example(task_, task_.cells[id.cell], Split::train);
     if (turn == shard.rank) mine.push_back(id);
@@ -207,6 +224,10 @@ GlobalBatch TrainLoader::at(std::int64_t step, Shard shard) const {
   std::vector<BatchPlan> plans =
       options_.pack ? plan_packed_batches(task_, options_.seed, mine, options_.micro_tokens)
                     : plan_batches(task_, Split::train, options_.seed, mine, options_.micro_tokens);
+  for (BatchPlan& plan : plans) {
+    for (const ExampleId& id : plan.examples)
+      plan.firsts.push_back(firsts.at({id.cell, id.sample}));
+  }
   if (options_.plan_only) {
     global.plans = std::move(plans);
     global.ids = task_.ids();

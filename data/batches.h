@@ -35,6 +35,11 @@ struct Batch {
   /// fills the end of a row begins at 0 too: no model may look over a 0.
   std::vector<std::int32_t> positions = {};
 
+  /// [rows, length] which of the global batch's tokens each is, counted over all ranks; or empty. What
+  /// is drawn for a token beside the data, such as its dropout, belongs to this number, wherever the
+  /// token is computed. Fill has 0.
+  std::vector<std::uint32_t> numbers = {};
+
   bool packed() const { return !positions.empty(); }
   std::int64_t labels() const { return static_cast<std::int64_t>(targets.size()); }
   friend bool operator==(const Batch&, const Batch&) = default;
@@ -46,10 +51,14 @@ struct BatchPlan {
   int length = 0;  ///< of every row, in tokens
   bool packed = false;
   std::int64_t labels = 0;
-  std::vector<ExampleId> examples;  ///< by place
+  std::vector<ExampleId> examples;         ///< by place
+  std::vector<std::uint32_t> firsts = {};  ///< of each example: Batch::numbers of its first token
   /// Each example, by place, and of a packed batch what fills the ends of rows, as gaps.
   std::vector<MqarEntry> entries;
 };
+
+/// Batch::numbers of its batch; empty where `firsts` is.
+std::vector<std::uint32_t> numbers_of(const BatchPlan& plan);
 
 /// A rank of a data-parallel run.
 struct Shard {
@@ -57,8 +66,9 @@ struct Shard {
   int world = 1;
 };
 
-/// GlobalBatch::key: from seed, step and rank, so that a resumed run draws the same numbers again.
-std::uint64_t pass_key(std::uint64_t seed, std::int64_t step, Shard shard);
+/// GlobalBatch::key: from seed and step, so that a resumed run draws the same numbers again, on any
+/// number of ranks.
+std::uint64_t pass_key(std::uint64_t seed, std::int64_t step);
 
 struct GlobalBatch {
   std::int64_t tokens = 0;           ///< of all ranks

@@ -73,20 +73,26 @@ GlobalBatch TextLoader::at(std::int64_t step, Shard shard) const {
   check(shard.world >= 1 && shard.rank >= 0 && shard.rank < shard.world,
         "TextLoader: rank must be below world, got rank {} of {}", shard.rank, shard.world);
   const std::vector<std::int64_t> all = blocks_at(step);
-  std::vector<std::int64_t> mine;
+  std::vector<std::int64_t> mine, places;  // blocks, and where they are in the batch
   for (auto i = static_cast<std::size_t>(shard.rank); i < all.size();
        i += static_cast<std::size_t>(shard.world)) {
     mine.push_back(all[i]);
+    places.push_back(static_cast<std::int64_t>(i));
   }
   GlobalBatch global{.tokens = options_.batch_size * blocks_.length,
                      .labels = options_.batch_size * (blocks_.length - 1),
                      .micro_batches = {},
-                     .key = pass_key(options_.seed, step, shard)};
+                     .key = pass_key(options_.seed, step)};
   const auto most =
       static_cast<std::size_t>(std::max<std::int64_t>(1, options_.micro_tokens / blocks_.length));
   for (std::size_t begin = 0; begin < mine.size(); begin += most) {
     const std::size_t count = std::min(most, mine.size() - begin);
-    global.micro_batches.push_back(text_batch(blocks_, std::span(mine).subspan(begin, count)));
+    Batch& batch = global.micro_batches.emplace_back(
+        text_batch(blocks_, std::span(mine).subspan(begin, count)));
+    for (const std::int64_t place : std::span(places).subspan(begin, count)) {
+      for (std::int64_t t = 0; t < blocks_.length; t++)
+        batch.numbers.push_back(static_cast<std::uint32_t>(place * blocks_.length + t));
+    }
   }
   return global;
 }

@@ -40,7 +40,7 @@ struct Model {
   std::int64_t max_length = 0;  ///< of a sequence, in tokens; 0: any
 
   /// tokens [B, T] i32, rows [R] i32 increasing, position [B, T] i32 or null -> [R, d_model]: what
-  /// the head turns into logits at the flattened positions `rows`. `pass`: [2] i32, the training
+  /// the head turns into logits at the flattened positions `rows`. `pass`: i32, the training
   /// pass that this is, as dropout (ops/dropout.h) wants to know it; null: evaluation.
   std::function<Tensor(const Tensor& tokens, const Tensor& rows, const Tensor* position,
                        const Tensor* pass)>

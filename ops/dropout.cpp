@@ -14,10 +14,11 @@ Tensor dropout(const Tensor& x, const DropoutOptions& options) {
         options.p);
   if (options.pass == nullptr || options.p == 0) return x;
   const Tensor& pass = *options.pass;
-  check(pass.elements() == 2 && pass.dtype() == DType::i32 &&
+  const bool numbered = pass.elements() == 2 + x.shape().rows();
+  check((numbered || pass.elements() == 2) && pass.dtype() == DType::i32 &&
             (pass.device() == x.device() || x.device() == Device::meta),
-        "dropout: pass must be 2 i32 on {}, got {} {} on {}", name_of(x.device()), pass.elements(),
-        name_of(pass.dtype()), name_of(pass.device()));
+        "dropout: pass must be 2 or 2 + {} i32 on {}, got {} {} on {}", x.shape().rows(),
+        name_of(x.device()), pass.elements(), name_of(pass.dtype()), name_of(pass.device()));
   const std::int64_t shared = options.shared_rows;
   check(shared >= 1 && x.shape().rows() % shared == 0,
         "dropout: rows must be a multiple of shared_rows, got {} and {}", x.shape().rows(), shared);
@@ -25,6 +26,7 @@ Tensor dropout(const Tensor& x, const DropoutOptions& options) {
   const DropoutArgs a{.x = x.ptr(),
                       .y = y.ptr(),
                       .pass = pass.data<std::int32_t>(),
+                      .numbered = numbered,
                       .stream = options.stream,
                       .threshold = static_cast<std::uint32_t>(
                           std::min(std::round(std::ldexp(options.p, 32)), std::ldexp(1.0, 32) - 1)),
@@ -54,6 +56,15 @@ Tensor dropout(const Tensor& x, const DropoutOptions& options) {
 namespace cpu {
 namespace {
 
+/// The number of a row's first element.
+std::uint64_t first_element(const DropoutArgs& a, std::int64_t row) {
+  const std::int64_t sequence = row / a.shared_rows;
+  const std::uint64_t number =
+      a.numbered ? static_cast<std::uint32_t>(a.pass[2 + sequence * a.shared_rows])
+                 : static_cast<std::uint64_t>(sequence);
+  return number * static_cast<std::uint64_t>(a.columns);
+}
+
 template <class T>
 void apply(const DropoutArgs& a) {
   using A = accumulator_t<T>;
@@ -66,10 +77,10 @@ void apply(const DropoutArgs& a) {
     for (std::int64_t row = begin; row < end; row++) {
       const T* x = static_cast<const T*>(a.x) + row * a.x_stride;
       T* y = static_cast<T*>(a.y) + row * a.y_stride;
-      const std::int64_t first = row / a.shared_rows * a.columns;
+      const std::uint64_t first = first_element(a, row);
       Random4 words{};
       for (std::int64_t i = 0; i < a.columns; i++) {
-        const auto element = static_cast<std::uint64_t>(first + i);
+        const std::uint64_t element = first + static_cast<std::uint64_t>(i);
         if (i == 0 || element % 4 == 0) words = philox4x32(key, a.stream, element / 4);
         const bool kept = words.v[element % 4] >= a.threshold;
         const A value = kept ? static_cast<A>(x[i]) * scale : A{0};

@@ -5,13 +5,14 @@
 
 #include <array>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "core/philox.h"
 #include "core/tensor.h"
 #include "tests/tiny_run.h"
+#include "train/from_settings.h"
 #include "train/step_inputs.h"
-#include "train/task.h"
 
 namespace farsight {
 namespace {
@@ -99,33 +100,71 @@ TEST_CASE("dropout: without a pass, or with p 0, the very same tensor comes back
   CHECK_THROWS_AS(dropout(x, {.p = 0.5, .pass = &x}), Error);
 }
 
-TEST_CASE(
-    "dropout: every micro-batch of every step and rank has a pass of its own, a run repeats") {
-  const auto passes = [](const char* seed, const char* made_on, Shard shard) {
-    const Resolved run = resolved(tiny_flags({{"run.seed", seed}, {"data.generate_on", made_on}}));
-    const TrainLoader loader = loader_of(run.settings);
-    std::vector<std::pair<std::int32_t, std::int32_t>> all;
-    for (std::int64_t step = 0; step < 4; step++) {
-      const StepInputs inputs = inputs_of(loader.at(step, shard), DType::f32, Device::cpu);
-      for (const MicroInputs& micro : inputs.micro_batches) {
-        const auto halves = micro.pass.span<std::int32_t>();
-        all.emplace_back(halves[0], halves[1]);
+TEST_CASE("dropout: rows with numbers of their own have the masks of those rows") {
+  const Tensor pass = pass_of(1, 2);
+  const DropoutOptions options{.p = 0.5, .pass = &pass, .stream = 7};
+  const std::vector<double> whole = dropped(ones({9, 13}), options);
+  const auto row = [](const std::vector<double>& y, std::ptrdiff_t r) {
+    return std::vector<double>(y.begin() + 13 * r, y.begin() + 13 * (r + 1));
+  };
+  const std::vector<std::int32_t> cut = {1, 2, 8, 0, 3};
+  const Tensor numbered = Tensor::from(std::span(cut), {5});
+  const std::vector<double> some =
+      dropped(ones({3, 13}), {.p = 0.5, .pass = &numbered, .stream = 7});
+  CHECK(row(some, 0) == row(whole, 8));
+  CHECK(row(some, 1) == row(whole, 0));
+  CHECK(row(some, 2) == row(whole, 3));
+  // Beyond 2^31 it is still a number; a sequence that shares its mask has its first row's.
+  const std::vector<std::int32_t> far = {1, 2, -1, 0, 4, 0};
+  const Tensor shared = Tensor::from(std::span(far), {6});
+  const std::vector<double> pairs =
+      dropped(ones({4, 13}), {.p = 0.5, .pass = &shared, .stream = 7, .shared_rows = 2});
+  CHECK(row(pairs, 0) == row(pairs, 1));
+  CHECK(row(pairs, 2) == row(whole, 4));
+  CHECK(row(pairs, 0) != row(pairs, 2));
+  CHECK_THROWS_AS(dropout(ones({4, 13}), {.p = 0.5, .pass = &numbered}), Error);
+}
+
+/// What every token of some steps is dropped by: (step, key, number of the token) and how often.
+using Draws = std::map<std::array<std::int64_t, 4>, int>;
+Draws draws_of(const Flags& more, int world) {
+  const Resolved run = resolved(tiny_flags(more));
+  const TrainLoader loader = loader_of(run.settings);
+  Draws draws;
+  for (std::int64_t step = 0; step < 4; step++) {
+    for (int rank = 0; rank < world; rank++) {
+      const GlobalBatch batch = loader.at(step, {.rank = rank, .world = world});
+      for (const MicroInputs& micro : inputs_of(batch, DType::f32, Device::cpu).micro_batches) {
+        const auto pass = micro.pass.span<std::int32_t>();
+        REQUIRE(pass.size() == 2 + static_cast<std::size_t>(micro.tokens.elements()));
+        for (const std::int32_t number : pass.subspan(2))
+          draws[{step, pass[0], pass[1], static_cast<std::uint32_t>(number)}]++;
       }
     }
-    return all;
-  };
-  const auto first = passes("42", "host", {});
-  CHECK(first == passes("42", "host", {}));
-  CHECK(first == passes("42", "device", {}));
-  std::set<std::pair<std::int32_t, std::int32_t>> distinct(first.begin(), first.end());
-  std::size_t count = first.size();
-  for (const auto& more :
-       {passes("43", "host", {}), passes("42", "host", {.rank = 1, .world = 2})}) {
-    distinct.insert(more.begin(), more.end());
-    count += more.size();
   }
-  CHECK(count > 20);
-  CHECK(distinct.size() == count);
+  return draws;
+}
+
+TEST_CASE("dropout: a token of a step has numbers of its own, on any rank and in any micro-batch") {
+  const Draws alone = draws_of({}, 1);
+  CHECK(alone.size() > 300);
+  for (const auto& [draw, times] : alone)
+    REQUIRE(times == 1);
+  CHECK(alone == draws_of({}, 2));
+  CHECK(alone == draws_of({}, 3));
+  CHECK(alone == draws_of({{"train.micro_tokens", "24"}}, 1));
+  CHECK(alone == draws_of({{"data.generate_on", "device"}}, 2));
+  Draws packed = draws_of({{"train.packing", "on"}}, 2);  // which has fill, too, with number 0
+  std::erase_if(packed, [](const auto& draw) { return draw.first[3] == 0; });
+  Draws rest = alone;
+  std::erase_if(rest, [](const auto& draw) { return draw.first[3] == 0; });
+  CHECK(packed == rest);
+  std::set<std::array<std::int64_t, 3>> keys;
+  for (const char* seed : {"42", "43"}) {
+    for (const auto& [draw, times] : draws_of({{"run.seed", seed}}, 1))
+      keys.insert({draw[0], draw[1], draw[2]});
+  }
+  CHECK(keys.size() == 8);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 #include <span>
 
 #include "core/philox.h"
@@ -29,7 +30,7 @@ MicroInputs room_for(const MicroShape& micro, Device device) {
           .position = micro.packed ? room(grid) : Tensor(),
           .rows = room({micro.labels}),
           .targets = room({micro.labels}),
-          .pass = room({2})};
+          .pass = room({2 + grid.elements()})};
 }
 
 /// What the values leave over becomes -1.
@@ -45,11 +46,22 @@ void upload(const MicroInputs& to, const Batch& micro) {
   if (to.position) fill(to.position, micro.positions);
 }
 
-/// A key of each micro-batch's own, in two halves.
+/// The key in two halves, and the tokens' numbers.
 void key(const MicroInputs& to, const GlobalBatch& batch, std::size_t index) {
-  const std::uint64_t key = philox_key(batch.key, index);
-  fill(to.pass, {static_cast<std::int32_t>(static_cast<std::uint32_t>(key)),
-                 static_cast<std::int32_t>(static_cast<std::uint32_t>(key >> 32))});
+  std::vector<std::uint32_t> numbers =
+      batch.plans.empty() ? batch.micro_batches[index].numbers : numbers_of(batch.plans[index]);
+  std::uint64_t key = batch.key;
+  if (numbers.empty()) {  // made by hand: a key of each micro-batch's own keeps them apart
+    key = philox_key(key, index);
+    numbers.resize(static_cast<std::size_t>(to.tokens.elements()));
+    std::iota(numbers.begin(), numbers.end(), 0u);
+  }
+  std::vector<std::int32_t> values = {
+      static_cast<std::int32_t>(static_cast<std::uint32_t>(key)),
+      static_cast<std::int32_t>(static_cast<std::uint32_t>(key >> 32))};
+  for (const std::uint32_t number : numbers)
+    values.push_back(static_cast<std::int32_t>(number));
+  fill(to.pass, std::move(values));
 }
 
 void make(const MicroInputs& to, const BatchPlan& plan, const GlobalBatch& batch) {

@@ -17,7 +17,7 @@ struct MicroInputs {
   Tensor position;  ///< [rows, length] i32, or none: every row is one sequence
   Tensor rows;      ///< [labels] i32, which of the flattened positions are scored
   Tensor targets;   ///< [labels] i32
-  Tensor pass;      ///< [2] i32: what its random numbers are keyed by (Model::features)
+  Tensor pass;      ///< [2 + rows length] i32: of its random numbers (ops/dropout.h)
 };
 struct StepInputs {
   std::vector<MicroInputs> micro_batches;
