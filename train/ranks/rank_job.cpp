@@ -1,0 +1,189 @@
+#include "train/ranks/rank_job.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/check.h"
+#include "core/clock.h"
+#include "core/device_calls.h"
+#include "core/parallel.h"
+#include "core/version.h"
+#include "train/checkpoint.h"
+#include "train/ranks/launch_place.h"
+
+namespace farsight {
+namespace {
+
+constexpr double kLongSeconds = 3600;  // for what one rank may do alone: read a corpus, save
+
+/// Everything that all ranks must have alike.
+Facts facts_of(const Settings& settings, bool on_gpu) {
+  Facts facts = {{"build", version_line()}, {"device", on_gpu ? "cuda" : "cpu"}};
+  for (const Setting& setting : all_settings())
+    facts.emplace_back(setting.name, toml_of(setting.get(settings)));
+  return facts;
+}
+
+/// Chooses this rank's GPU. Whether it will be used.
+bool take_gpu(const Settings& settings, const LaunchPlace& place) {
+  if (settings.run.device == DeviceChoice::cpu || settings.run.dtype == DType::f64) return false;
+  const int count = gpu_count();
+  // A scheduler may show each rank its own GPU alone.
+  if (count > 1 || place.local_world == place.world) {
+    require(count == 0 || place.local_rank < count, ExitCode::device,
+            "{} of {} is rank {} of this host, which shows {} GPU{}: start at most that many ranks "
+            "here, or use --device cpu",
+            fmt::format("rank {}", place.rank), place.world, place.local_rank, count,
+            count == 1 ? "" : "s");
+  }
+  if (count > 1) choose_gpu(place.local_rank);
+  std::string why;
+  const bool works = gpu_available(&why);
+  require(works || settings.run.device != DeviceChoice::cuda, ExitCode::device,
+          "--device cuda: {}; use --device cpu", why);
+  if (works && !nccl_available(&why)) fail(ExitCode::device, "{}", why);
+  return works;
+}
+
+/// Processes of one host share its cores.
+void share_cores(const Settings& settings, const LaunchPlace& place) {
+  if (settings.run.threads > 0 || std::getenv("FARSIGHT_THREADS") != nullptr) return;
+  if (place.local_world > 1) set_threads(std::max(1, threads() / place.local_world));
+}
+
+}  // namespace
+
+std::unique_ptr<RankJob> RankJob::join(const Settings& settings) {
+  const std::optional<LaunchPlace> place =
+      launch_place(process_variables(), settings.ranks.rendezvous);
+  if (!place || place->world == 1) return nullptr;
+  share_cores(settings, *place);
+  const bool on_gpu = take_gpu(settings, *place);
+  RanksOptions options{.collective_seconds = settings.ranks.timeout};
+  auto ranks = std::make_unique<Ranks>(
+      meet(*place, facts_of(settings, on_gpu), settings.ranks.meeting_timeout), options);
+  return std::make_unique<RankJob>(std::move(ranks), settings);
+}
+
+RankJob::RankJob(std::unique_ptr<Ranks> ranks, const Settings& settings)
+    : ranks_(std::move(ranks)), settings_(settings) {
+  const bool ordered = settings.train.reproducible;
+  const std::int64_t shards = settings.train.gradient_shards;
+  require(
+      !ordered || shards % world() == 0, ExitCode::usage,
+      "train.gradient_shards = {} cannot be divided among {} ranks: with train.reproducible the "
+      "number of ranks must be a power of two, at most train.gradient_shards",
+      shards, world());
+}
+
+RankJob::~RankJob() {
+  ranks_->liveness().also_watch({});
+}
+
+std::string RankJob::name() const {
+  return fmt::format("rank {} of {}", rank(), world());
+}
+
+void RankJob::connect_gpus() {
+  // Two ranks of one GPU would wait for each other for ever.
+  const std::vector<std::string> gpus = ranks_->gather(gpu_identity(), kLongSeconds);
+  std::string verdict;
+  for (std::size_t i = 0; i < gpus.size() && verdict.empty(); i++) {
+    const auto twin =
+        std::find(gpus.begin(), gpus.begin() + static_cast<std::ptrdiff_t>(i), gpus[i]);
+    if (twin - gpus.begin() == static_cast<std::ptrdiff_t>(i)) continue;
+    verdict = fmt::format("ranks {} and {} have the same GPU: start one rank for each",
+                          twin - gpus.begin(), i);
+  }
+  verdict = share(verdict);
+  require(verdict.empty(), ExitCode::device, "{}", verdict);
+  DeviceRanks::Id id{};
+  if (first()) id = DeviceRanks::new_id();
+  ranks_->broadcast(id);
+  gpus_ = std::make_unique<DeviceRanks>(id, rank(), world(), settings_.ranks.timeout);
+  ranks_->on_loss([gpus = gpus_.get()] { gpus->abort(); });
+  ranks_->liveness().also_watch([this] { return look(); });
+}
+
+std::optional<std::string> RankJob::look() const {
+  if (const std::optional<std::string> failure = gpus_->failure()) {
+    return fmt::format("{}: {}", name(), *failure);
+  }
+  const double since = waiting_since_;
+  if (since == 0 || seconds_now() - since < settings_.ranks.timeout) return std::nullopt;
+  return fmt::format(
+      "{} has waited {:.0f} s (ranks.timeout) for a step that all ranks compute: one of them hangs",
+      name(), seconds_now() - since);
+}
+
+void RankJob::follow(const Model& model) {
+  if (model.parameters->device() == Device::cuda) connect_gpus();
+  sync_ = std::make_unique<GradientSync>(
+      *ranks_, gpus_.get(), *model.parameters,
+      GradientSyncOptions{.bucket_bytes = settings_.ranks.bucket_mib << 20,
+                          .ordered = settings_.train.reproducible,
+                          .scattered = settings_.ranks.zero == 1});
+}
+
+std::string RankJob::share(const std::string& text) {
+  std::uint64_t size = text.size();
+  ranks_->broadcast(std::as_writable_bytes(std::span(&size, 1)), kLongSeconds);
+  check(size < (std::uint64_t{1} << 30), "share: {} bytes are too many", size);
+  std::string shared = text;
+  shared.resize(size);
+  ranks_->broadcast(std::as_writable_bytes(std::span(shared)), kLongSeconds);
+  return shared;
+}
+
+void RankJob::wait_for_all() {
+  ranks_->barrier(kLongSeconds);
+}
+
+std::string RankJob::collect(const std::string& text) {
+  const std::vector<std::string> all = ranks_->gather(text, kLongSeconds);
+  std::vector<std::string> said;
+  for (std::size_t i = 0; i < all.size(); i++) {
+    if (!all[i].empty()) said.push_back(fmt::format("rank {}: {}", i, all[i]));
+  }
+  return share(fmt::format("{}", fmt::join(said, "; ")));
+}
+
+void RankJob::compare_parameters(const Model& model, std::int64_t step) {
+  const std::vector<std::string> hashes = ranks_->gather(parameter_hash(model), kLongSeconds);
+  std::vector<std::size_t> others;
+  for (std::size_t i = 0; i < hashes.size(); i++) {
+    if (hashes[i] != hashes.front()) others.push_back(i);
+  }
+  const std::string verdict = share(
+      others.empty() ? ""
+                     : fmt::format("after step {} the parameters of {} {} are not those of rank 0 "
+                                   "(compared every {} steps, ranks.check_interval): a GPU or its "
+                                   "memory may be faulty",
+                                   step, others.size() == 1 ? "rank" : "ranks",
+                                   fmt::join(others, ", "), settings_.ranks.check_interval));
+  if (verdict.empty()) return;
+  leave();
+  fail(ExitCode::peer, "{}", verdict);
+}
+
+void RankJob::step_launched() {
+  double nothing = 0;
+  waiting_since_.compare_exchange_strong(nothing, seconds_now());
+}
+
+void RankJob::steps_done() {
+  waiting_since_ = 0;
+}
+
+void RankJob::leave() {
+  ranks_->leave(kLongSeconds);
+}
+
+void RankJob::stop(const std::string& sentence) {
+  ranks_->stop(sentence);
+}
+
+}  // namespace farsight
