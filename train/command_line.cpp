@@ -175,7 +175,8 @@ void check_language_options(const Words& words, const EvalOptions& options) {
   const bool language = !options.language_tasks.empty();
   require(!language || options.tasks.empty(), ExitCode::usage,
           "eval: {} is a language task and {} is none: two calls test on both",
-          language ? options.language_tasks.front() : "", language ? options.tasks.front() : "");
+          language ? options.language_tasks.front() : "",
+          options.tasks.empty() ? "" : options.tasks.front());
   for (const char* const flag : {"out", "batch-tokens"}) {
     require(language || !words.has(flag), ExitCode::usage, "eval: --{} is for language tasks ({})",
             flag, fmt::join(language_task_names(), ", "));
