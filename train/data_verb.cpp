@@ -21,6 +21,7 @@
 #include "data/frozen_set.h"
 #include "data/released_jsonl.h"
 #include "data/task_json.h"
+#include "train/data_fetch.h"
 #include "train/help.h"
 #include "train/nearest.h"
 #include "train/quantities.h"
@@ -310,6 +311,10 @@ DataOutcome run_import(const Words& words) {
   return {written_text(to, {.header = header, .set = set})};
 }
 
+DataOutcome run_fetch(const Words& words) {
+  return {fetched_text(words)};
+}
+
 constexpr DataVerb kVerbs[] = {
     {"make", "Writes the examples of a task into a folder, with a manifest and hashes.", kMake,
      Words::With::settings, run_make},
@@ -321,6 +326,8 @@ constexpr DataVerb kVerbs[] = {
      Words::With::options_alone, run_export},
     {"import", "Makes a set of examples that the paper's release has written.", kImport,
      Words::With::settings, run_import},
+    {"fetch", "Copies or downloads the files of language modelling, by name, and checks them.",
+     kFetchOptions, Words::With::options_alone, run_fetch},
 };
 
 std::string usage() {
@@ -346,7 +353,9 @@ DataOutcome data_outcome(std::span<const std::string> words) {
   require(verb != std::end(kVerbs), ExitCode::usage, "farsight data: there is no verb '{}'{}\n{}",
           first, did_you_mean(first, names), usage());
   const Words given(fmt::format("farsight data {}", verb->name), verb->options,
-                    {words.begin() + 1, words.end()}, verb->with);
+                    verb->name == "fetch" ? fetch_words(words.subspan(1))
+                                          : std::vector(words.begin() + 1, words.end()),
+                    verb->with);
   if (!given.has("help")) {
     given.refuse_unknown();
     return verb->run(given);

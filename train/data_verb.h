@@ -1,4 +1,4 @@
-// farsight data make|show|audit|export|import
+// farsight data make|show|audit|export|import|fetch
 #pragma once
 
 #include <span>
@@ -9,8 +9,8 @@
 namespace farsight {
 
 inline constexpr const char* kDataHelp =
-    "makes, shows, audits, exports and imports sets of examples: data "
-    "make|show|audit|export|import";
+    "makes, shows, audits, exports and imports sets of examples, fetches files: data "
+    "make|show|audit|export|import|fetch";
 
 /// What `farsight data WORDS` prints and exits with; an audit that finds broken rules has
 /// ExitCode::corrupt.
