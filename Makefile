@@ -30,10 +30,10 @@ train: ## trains a model and evaluates it on every task       | make train MODEL
 	  --preset '$(or $(PRESET),pocket)' --device '$(or $(DEVICE),auto)' --seed '$(or $(SEED),42)' \
 	  $(if $(OUT),--out '$(OUT)') $(ARGS)
 
-eval: ## evaluates a trained run, on one task or on all       | make eval RUN=runs/mine TASK=last
+eval: ## evaluates a trained run on TASK or language TASKS    | make eval RUN=runs/mine TASKS=wikitext,piqa ARGS="--out scores"
 	@$(if $(RUN),,echo 'eval: which run? For example: make eval RUN=runs/mine' >&2; exit 2)
 	@$(BUILD) --quiet release mamba
-	@build/bin/mamba eval --run '$(RUN)' $(if $(TASK),--task '$(TASK)') $(if $(DEVICE),--device '$(DEVICE)') $(ARGS)
+	@build/bin/mamba eval --run '$(RUN)' $(if $(or $(TASKS),$(TASK)),--task '$(or $(TASKS),$(TASK))') $(if $(DEVICE),--device '$(DEVICE)') $(ARGS)
 
 report: ## makes the page of a run again, finished or not   | make report RUN=runs/mine
 	@$(if $(RUN),,echo 'report: which run? For example: make report RUN=runs/mine' >&2; exit 2)
