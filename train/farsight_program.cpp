@@ -16,6 +16,7 @@
 #include "train/doctor.h"
 #include "train/nearest.h"
 #include "train/probe_verb.h"
+#include "train/ranks/launch.h"
 #include "train/report_verb.h"
 #include "train/repro/repro.h"
 #include "train/tokenize_verb.h"
@@ -52,6 +53,7 @@ constexpr FarsightVerb kVerbs[] = {
     {"data", kDataHelp, run_data_verb},
     {"detokenize", kDetokenizeHelp, run_detokenize},
     {"doctor", kDoctorHelp, run_doctor},
+    {"launch", kLaunchHelp, run_launch},
     {"probe", kProbeHelp, run_probe_verb},
     {"report", kReportHelp, run_report_verb},
     {"repro", kReproHelp, run_repro},
