@@ -2,10 +2,17 @@
 
 #include <algorithm>
 
+#include "data/text/nfc.h"
+
 namespace farsight {
 
-AddedTokens::AddedTokens(std::vector<TokenizerFile::AddedToken> tokens)
-    : tokens_(std::move(tokens)) {
+AddedTokens::AddedTokens(const TokenizerFile& file, bool normalized) {
+  for (const TokenizerFile::AddedToken& token : file.added) {
+    if (token.normalized != normalized) continue;
+    std::string room;
+    const std::string_view text = token.content;
+    tokens_.push_back({std::string(normalized && file.nfc ? nfc(text, room) : text), token.id});
+  }
   std::sort(tokens_.begin(), tokens_.end(),
             [](const auto& a, const auto& b) { return a.pattern < b.pattern; });
   if (tokens_.empty()) return;
@@ -55,7 +62,7 @@ AddedTokens::Match AddedTokens::at(std::string_view text, std::size_t begin) con
     }
     if (begin + length == text.size()) break;
     const auto byte = static_cast<unsigned char>(text[begin + length]);
-    const auto byte_of = [&](const TokenizerFile::AddedToken& token) {
+    const auto byte_of = [&](const Token& token) {
       return static_cast<unsigned char>(token.pattern[length]);
     };
     first = std::lower_bound(

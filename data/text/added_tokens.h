@@ -19,7 +19,8 @@ class AddedTokens {
   };
 
   AddedTokens() = default;
-  explicit AddedTokens(std::vector<TokenizerFile::AddedToken> tokens);
+  /// Those of the file that are looked for in the normalised text, or in the raw one.
+  AddedTokens(const TokenizerFile& file, bool normalized);
 
   /// The first match at `from` or behind it; of those that begin there, the longest.
   Match next(std::string_view text, std::size_t from) const;
@@ -29,8 +30,12 @@ class AddedTokens {
   std::size_t find_beginning(std::string_view text, std::size_t from) const;
   Match at(std::string_view text, std::size_t begin) const;
 
-  std::vector<TokenizerFile::AddedToken> tokens_;  // by pattern
-  std::string beginning_;                          // that all of them have
+  struct Token {
+    std::string pattern;
+    std::int32_t id;
+  };
+  std::vector<Token> tokens_;  // by pattern
+  std::string beginning_;      // that all of them have
 };
 
 }  // namespace farsight

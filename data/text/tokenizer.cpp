@@ -24,14 +24,6 @@ constexpr std::size_t kMostTextBytes = std::numeric_limits<std::int32_t>::max();
 
 using Ids = std::vector<std::int32_t>;
 
-AddedTokens added_tokens(const TokenizerFile& file, bool normalized) {
-  std::vector<TokenizerFile::AddedToken> tokens;
-  for (const TokenizerFile::AddedToken& token : file.added) {
-    if (token.normalized == normalized) tokens.push_back(token);
-  }
-  return AddedTokens(std::move(tokens));
-}
-
 /// Everything that decides ids, one number and one text after another.
 std::string fingerprint_of(const TokenizerFile& file) {
   Xxh3 hash;
@@ -70,8 +62,8 @@ struct Tokenizer::Model {
   explicit Model(TokenizerFile given)
       : file(std::move(given)),
         pairs(file),
-        raw_tokens(added_tokens(file, false)),
-        normalized_tokens(added_tokens(file, true)),
+        raw_tokens(file, false),
+        normalized_tokens(file, true),
         special(file.tokens.size(), false),
         fingerprint(fingerprint_of(file)) {
     for (std::size_t id = 0; id < file.tokens.size(); id++) {

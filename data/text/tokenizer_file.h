@@ -25,7 +25,6 @@ struct TokenizerFile {
   /// A text that is one token wherever it stands.
   struct AddedToken {
     std::string content;
-    std::string pattern{};  ///< what is looked for: the content, in NFC if the text is
     std::int32_t id = 0;
     bool special = false;
     bool normalized = false;  ///< looked for in the normalised text, else in the raw one

@@ -73,8 +73,9 @@ std::vector<TokenizerFile::AddedToken> Vocabulary::read_added(bool nfc_first) {
   for (const Json& entry : added_->elements()) {
     TokenizerFile::AddedToken token = read_added_token(entry);
     std::string room;
-    token.pattern = token.normalized && nfc_first ? nfc(token.content, room) : token.content;
-    if (!patterns.emplace(token.normalized, token.pattern).second) {
+    const std::string_view text = token.content;
+    const std::string_view pattern = token.normalized && nfc_first ? nfc(text, room) : text;
+    if (!patterns.emplace(token.normalized, pattern).second) {
       entry.refuse(
           fmt::format("the added token {} is, in NFC, another one", Json(token.content).dump()));
     }
