@@ -84,8 +84,9 @@ std::string markdown(const std::vector<Row>& rows, const std::vector<bool>& righ
   std::string text;
   for (std::size_t r = 0; r < rows.size(); r++) {
     for (std::size_t i = 0; i < right.size(); i++) {
-      const std::string space(widths[i] - shown(rows[r][i]), ' ');
-      text += "|" + (right[i] ? space + rows[r][i] : rows[r][i] + space);
+      const std::size_t space = widths[i] - shown(rows[r][i]);
+      const std::size_t before = r == 0 ? space / 2 : right[i] ? space : 0;  // the head is centred
+      text += "|" + std::string(before, ' ') + rows[r][i] + std::string(space - before, ' ');
     }
     text += "|\n";
     if (r > 0) continue;

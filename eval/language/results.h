@@ -13,13 +13,13 @@ namespace farsight {
 
 /// Of the whole evaluation; the members are "config"'s and those beside it.
 struct EvaluationContext {
-  std::string model;       ///< "mamba"
-  std::string model_args;  ///< "pretrained=runs/a/step-00001000,dtype=bfloat16"
-  std::string device;
-  std::string tokenizer;  ///< its file, and its fingerprint
-  std::string fingerprint;
+  std::string model{};       ///< "mamba"
+  std::string model_args{};  ///< "pretrained=runs/a/step-00001000,dtype=bfloat16"
+  std::string device{};
+  std::string tokenizer{};  ///< its file, and its fingerprint
+  std::string fingerprint{};
   std::int64_t parameters = 0, max_length = 0, pass_tokens = 0, limit = 0;
-  std::string version;  ///< of this program
+  std::string version{};  ///< of this program
   double seconds = 0;
 };
 
