@@ -7,11 +7,13 @@
 #include <optional>
 
 #include "core/check.h"
+#include "core/files.h"
 #include "core/version.h"
 #include "eval/language/language_task.h"
 #include "train/help.h"
 #include "train/nearest.h"
 #include "train/toml.h"
+#include "train/verb_syntax.h"
 #include "train/words.h"
 
 namespace farsight {
@@ -19,101 +21,6 @@ namespace farsight {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr auto kVerbs =
-    std::to_array<std::string_view>({"train", "eval", "generate", "info", "convert", "logits"});
-
-constexpr VerbOption kCommon[] = {
-    {"config", "FILE", "settings file (TOML), for example the config.toml of a run"},
-    {"print-config", "", "print the settings, each with its origin, and stop"},
-    {"list", "WHAT", "print the tasks, models, presets or recipes, and stop"},
-    {"help", "", "print this text and stop"},
-    {"version", "", "print version, commit and what it was built for, and stop"},
-};
-constexpr VerbOption kTrain[] = {
-    {"resume", "auto|never|PATH",
-     "auto continues a run of the same settings that did not finish; PATH is a run or a "
-     "checkpoint, whose settings are taken too [auto]"},
-    {"dry-run", "", "print the plan (parameters, tokens, steps, memory, FLOPs) and stop"},
-    {"overwrite", "", "delete the run that is already in the folder"},
-};
-constexpr VerbOption kEval[] = {
-    {"run", "DIR", "the run to test, by its best checkpoint"},
-    {"checkpoint", "DIR", "or: the checkpoint to test"},
-    {"task", "LIST",
-     "tasks to test on, separated by commas, FILE.toml among them; all: those that belong to the "
-     "run's own [all]. Or language tasks: wikitext, piqa, hellaswag, winogrande, lambada, "
-     "arc_easy, "
-     "arc_challenge, from files in --data-dir"},
-    {"split", "test|valid", "which examples [test]"},
-    {"limit", "N", "examples per cell, or first items of a language task, 0 = all [0]"},
-    {"out", "DIR", "of language tasks: folder for results.json and samples_TASK.jsonl"},
-    {"batch-tokens", "N",
-     "of language tasks: tokens of one pass, 0 = 32,768 on a GPU, one text on a CPU [0]"},
-    {"data", "DIR", "or: a frozen set to test on (farsight data make, import)"},
-    {"per-query", "FILE", "write what was answered to every query, a line of JSON each"},
-    {"json", "", "print JSON"},
-};
-constexpr VerbOption kGenerate[] = {
-    {"run", "DIR", "the run to use, by its best checkpoint"},
-    {"checkpoint", "DIR", "or: the checkpoint to use"},
-    {"prompt-ids", "LIST", "token ids to continue, separated by commas; further prompts after ;"},
-    {"task", "NAME", "or: continue a test example of this task (or FILE.toml)"},
-    {"tokens", "N", "how many tokens to append [16]"},
-    {"samples", "N", "continuations of every prompt, in one batch [1]"},
-    {"temperature", "X", "0 = always the most likely token [0]"},
-    {"top-k", "N", "draw from the N most likely tokens only, 0 = all [0]"},
-    {"top-p", "X", "draw from the most likely that together have this share [1]"},
-    {"seed", "N", "of the sampling and of the example [42]"},
-};
-constexpr VerbOption kInfo[] = {
-    {"json", "", "print JSON"},
-};
-
-constexpr VerbOption kConvert[] = {
-    {"from", "PATH",
-     "a run, a checkpoint, a folder of Hugging Face, state-spaces, safari or zoology, or a file of "
-     "weights (.safetensors, .bin, .pth) with config.json beside it"},
-    {"to", "DIR", "the folder to write; it must not be there yet"},
-    {"format", "hf|state-spaces|safari|zoology", "names and config.json of the result [hf]"},
-    {"dtype", "f32|bf16|f16", "what the tensors are stored as [f32]"},
-};
-constexpr VerbOption kLogits[] = {
-    {"run", "DIR", "the run to use, by its best checkpoint"},
-    {"checkpoint", "DIR", "or: the checkpoint to use"},
-    {"ids", "FILE", "JSON: an array of rows of token ids, each of any length"},
-    {"out", "FILE", "safetensors to write: logits.N is [T, V] for row N"},
-};
-
-struct VerbSyntax {
-  Verb verb;
-  std::string_view summary;
-  std::vector<VerbOption> options;
-};
-
-VerbSyntax syntax_of(std::string_view name) {
-  const auto with_common = [](std::span<const VerbOption> own) {
-    std::vector<VerbOption> all(own.begin(), own.end());
-    all.insert(all.end(), std::begin(kCommon), std::end(kCommon));
-    return all;
-  };
-  if (name == "train") {
-    return {Verb::train, "Trains a model on a recall task and tests it on those that belong to it.",
-            with_common(kTrain)};
-  }
-  if (name == "eval") return {Verb::eval, "Tests a trained run on any task.", with_common(kEval)};
-  if (name == "generate") {
-    return {Verb::generate, "Continues a prompt with a trained run.", with_common(kGenerate)};
-  }
-  if (name == "convert") {
-    return {Verb::convert, "Writes a checkpoint as others read it.", with_common(kConvert)};
-  }
-  if (name == "logits") {
-    return {Verb::logits, "Writes the logits of given token ids, to compare with other programs.",
-            with_common(kLogits)};
-  }
-  return {Verb::info, "Prints a model's parameters without training it.", with_common(kInfo)};
-}
 
 std::int64_t integer(const Words& words, const std::string& flag, double least, double most,
                      std::int64_t otherwise) {
@@ -221,31 +128,49 @@ EvalOptions eval_options(const Words& words) {
   return options;
 }
 
+/// "1,2,3;4,5,6": prompts of one length.
+std::vector<std::vector<std::int32_t>> prompts_in(const std::string& text) {
+  const Setting ids{.kind = Kind::integers, .least = 0, .most = 2147483647};
+  std::vector<std::vector<std::int32_t>> prompts;
+  for (std::size_t from = 0; from <= text.size();) {
+    const std::size_t end = std::min(text.find(';', from), text.size());
+    const Value list = parse_value(ids, text.substr(from, end - from), "--prompt-ids");
+    std::vector<std::int32_t>& row = prompts.emplace_back();
+    for (const std::int64_t id : std::get<Integers>(list))
+      row.push_back(static_cast<std::int32_t>(id));
+    require(!row.empty(), ExitCode::usage, "--prompt-ids must name at least one id");
+    const std::size_t first = prompts.front().size();
+    require(row.size() == first, ExitCode::usage,
+            "--prompt-ids: prompts of one batch must have one length, got {} and {} ids", first,
+            row.size());
+    from = end + 1;
+  }
+  return prompts;
+}
+
+/// What is to be continued.
+void choose_prompt(const Words& words, GenerateOptions& options) {
+  constexpr std::int64_t kTextTokens = 128;
+  const auto ids = words.value("prompt-ids");
+  const auto task = words.value("task");
+  const auto file = words.value("prompt-file");
+  options.text = words.value("prompt");
+  const int given = int{ids.has_value()} + int{task.has_value()} + int{file.has_value()} +
+                    int{options.text.has_value()};
+  require(given == 1, ExitCode::usage,
+          "generate needs one thing to continue: --prompt TEXT, --prompt-file FILE, --prompt-ids "
+          "1,2,3 or --task NAME");
+  if (task) options.task = task_name(*task);
+  if (ids) options.prompts = prompts_in(*ids);
+  if (file) options.text = read_file(*file);
+  if (options.text) options.tokens = kTextTokens;
+  options.past_end = words.has("past-end");
+}
+
 GenerateOptions generate_options(const Words& words) {
   GenerateOptions options;
   options.weights = weights_of(words, "generate");
-  const auto prompt = words.value("prompt-ids");
-  const auto task = words.value("task");
-  require(prompt.has_value() != task.has_value(), ExitCode::usage,
-          "generate needs something to continue: either --prompt-ids 1,2,3 or --task NAME");
-  if (task) options.task = task_name(*task);
-  if (prompt) {
-    const Setting ids{.kind = Kind::integers, .least = 0, .most = 2147483647};
-    for (std::size_t from = 0; from <= prompt->size();) {
-      const std::size_t end = std::min(prompt->find(';', from), prompt->size());
-      const Value list = parse_value(ids, prompt->substr(from, end - from), "--prompt-ids");
-      std::vector<std::int32_t>& row = options.prompts.emplace_back();
-      for (const std::int64_t id : std::get<Integers>(list)) {
-        row.push_back(static_cast<std::int32_t>(id));
-      }
-      require(!row.empty(), ExitCode::usage, "--prompt-ids must name at least one id");
-      const std::size_t first = options.prompts.front().size();
-      require(row.size() == first, ExitCode::usage,
-              "--prompt-ids: prompts of one batch must have one length, got {} and {} ids", first,
-              row.size());
-      from = end + 1;
-    }
-  }
+  choose_prompt(words, options);
   options.tokens = integer(words, "tokens", 1, 1e6, options.tokens);
   options.seed = integer(words, "seed", 0, 1e15, options.seed);
   options.samples = integer(words, "samples", 1, 4096, options.samples);

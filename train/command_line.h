@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,7 +47,9 @@ struct EvalOptions {
 struct GenerateOptions {
   Weights weights;
   std::vector<std::vector<std::int32_t>> prompts;  ///< of one length; none: an example of `task`
-  std::string task;                                ///< empty: prompts were given
+  std::string task;                                ///< empty: prompts were given, or
+  std::optional<std::string> text{};               ///< text to continue (train/text_generation.h)
+  bool past_end = false;                           ///< text goes on behind <|endoftext|>
   std::int64_t tokens = 16;
   std::int64_t samples = 1;  ///< continuations of every prompt, in one batch
   Sampling sampling;

@@ -23,6 +23,7 @@
 #include "train/run_folder.h"
 #include "train/task.h"
 #include "train/tested.h"
+#include "train/text_generation.h"
 #include "train/text_result.h"
 #include "train/trainer.h"
 
@@ -194,6 +195,10 @@ void run_eval(const Command& command) {
 
 void run_generate(const Command& command) {
   const Model model = loaded_model(command.settings(), command.generate.weights);
+  if (command.generate.text) {
+    generate_text_from(model, command.settings(), command.generate, print, note);
+    return;
+  }
   print(generate_text(model, command.settings(), command.generate));
 }
 

@@ -6,9 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "core/clock.h"
-#include "eval/recall.h"
-#include "train/next_token.h"
+#include "train/continuation.h"
 #include "train/quantities.h"
 #include "train/task.h"
 
@@ -38,18 +36,6 @@ std::vector<Ids> prompts_of(const Model& model, const Settings& settings,
   return prompts;
 }
 
-/// Every prompt `samples` times, as [rows, length].
-Tensor repeated(const std::vector<Ids>& prompts, std::int64_t samples, Device device) {
-  Ids all;
-  for (const Ids& ids : prompts) {
-    for (std::int64_t i = 0; i < samples; i++) {
-      all.insert(all.end(), ids.begin(), ids.end());
-    }
-  }
-  const auto rows = static_cast<std::int64_t>(prompts.size()) * samples;
-  return index_tensor(all, {rows, static_cast<std::int64_t>(prompts.front().size())}, device);
-}
-
 std::string shape_of(const Parameter& p) {
   return fmt::format("{}", fmt::join(p.shape.dims.begin(), p.shape.dims.begin() + p.shape.n, "x"));
 }
@@ -67,29 +53,14 @@ std::string without_index(const std::string& name) {
 std::string generate_text(const Model& model, const Settings& settings,
                           const GenerateOptions& options) {
   const std::vector<Ids> prompts = prompts_of(model, settings, options);
-  const Device device = model.parameters->device();
-  const Tensor prompt = repeated(prompts, options.samples, device);
-  const std::int64_t rows = prompt.dim(0);
-  const Decoder decode = model.decoder(rows);
-  Tensor logits = decode(prompt).to(Device::cpu);
+  const auto rows = static_cast<std::int64_t>(prompts.size()) * options.samples;
   std::vector<Ids> made(static_cast<std::size_t>(rows));
-  const double start = seconds_now();
-  for (std::int64_t i = 0; i < options.tokens; i++) {
-    const Tensor wide = logits.to(DType::f32);
-    Ids newest;
-    for (std::int64_t row = 0; row < rows; row++) {
-      const std::span<const float> of_row = wide.span<float>().subspan(
-          static_cast<std::size_t>(row * wide.dim(1)), static_cast<std::size_t>(wide.dim(1)));
-      newest.push_back(next_token(of_row, options.sampling,
-                                  {.seed = static_cast<std::uint64_t>(options.seed),
-                                   .sample = static_cast<std::uint64_t>(row),
-                                   .index = static_cast<std::uint64_t>(i)}));
-      made[static_cast<std::size_t>(row)].push_back(newest.back());
-    }
-    if (i + 1 < options.tokens)
-      logits = decode(index_tensor(newest, {rows, 1}, device)).to(Device::cpu);
-  }
-  const double seconds = seconds_now() - start;
+  const double seconds =
+      continue_prompts(model, prompts, options, [&](std::span<const std::int32_t> newest) {
+        for (std::size_t row = 0; row < made.size(); row++)
+          made[row].push_back(newest[row]);
+        return true;
+      });
   std::string text;
   for (std::size_t row = 0; row < made.size(); row++) {
     const auto samples = static_cast<std::size_t>(options.samples);
