@@ -36,7 +36,7 @@ Json task_config(const LanguageTask& task) {
   }
   Json config = Json::object({{"task", task.name},
                               {"dataset_path", task.dataset},
-                              {"test_split", task.split},
+                              {task.split + "_split", task.split},
                               {"output_type", name_of(task.output)},
                               {"num_fewshot", 0},
                               {"target_delimiter", " "},
