@@ -16,7 +16,7 @@ inline std::filesystem::path data_with(const std::filesystem::path& file) {
 }
 
 inline constexpr const char* kNoLanguageData =
-    "FARSIGHT_DATA does not lead to the data sets (README, Language modelling)";
+    "FARSIGHT_DATA does not lead to the data sets (docs/language-evaluation.md)";
 
 inline const Tokenizer& neox_tokenizer(const std::filesystem::path& data) {
   static const Tokenizer tokenizer = Tokenizer::load(data / "tokenizer/20B_tokenizer.json");
