@@ -2,11 +2,15 @@
 # `make help` lists them.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev build train eval report repro test test-gpu sanitize-gpu bench doctor format lint size asan tsan install clean
+.PHONY: scale help setup setup-dev build train eval report repro test test-gpu sanitize-gpu bench doctor format lint size asan tsan install clean
 
 # Every family has a program, and every program trains every model: mamba's says what there is.
 family := $(firstword $(subst -, ,$(MODEL)))
 program := $(notdir $(basename $(or $(filter-out %/farsight.cpp,$(wildcard models/programs/$(family).cpp)),mamba.cpp)))
+
+# GPUS=8: a process for each of eight GPUs of this machine. RANKS=4: four processes on the CPU.
+launch := $(if $(GPUS)$(RANKS),build/bin/farsight launch $(if $(GPUS),--gpus '$(GPUS)',--nproc '$(RANKS)') \
+  $(if $(RESTARTS),--max-restarts '$(RESTARTS)') -- )
 
 PREFIX ?= /usr/local
 BUILD := bash cmake/build.sh
@@ -25,8 +29,8 @@ build: ## builds everything in build/ (Release)               | make build CMAKE
 	@CMAKE_ARGS='$(CMAKE_ARGS)' $(BUILD) release
 
 train: ## trains a model and evaluates it on every task       | make train MODEL=mamba-2x TASK=shuffle SEED=1 OUT=runs/mine ARGS="--lr 1e-3"
-	@$(BUILD) --quiet release $(program)
-	@build/bin/$(program) train --task '$(or $(TASK),standard)' --model '$(or $(MODEL),mamba)' \
+	@$(BUILD) --quiet release $(program) $(if $(launch),farsight_program)
+	@$(launch)build/bin/$(program) train --task '$(or $(TASK),standard)' --model '$(or $(MODEL),mamba)' \
 	  --preset '$(or $(PRESET),pocket)' --device '$(or $(DEVICE),auto)' --seed '$(or $(SEED),42)' \
 	  $(if $(OUT),--out '$(OUT)') $(ARGS)
 
@@ -62,6 +66,10 @@ sanitize-gpu: ## the GPU's operations under compute-sanitizer   | make sanitize-
 bench: ## measures every op against this machine's limits     | make bench DEVICE=cuda ARGS="--only scan"
 	@$(BUILD) --quiet release farsight_bench
 	@build/bin/farsight_bench $(if $(DEVICE),--device '$(DEVICE)') $(ARGS)
+
+scale: ## Mamba-130M's speed on 1 and on GPUS GPUs, as JSON     | make scale GPUS=2
+	@$(BUILD) --quiet release farsight_program mamba
+	@bash cmake/scale_gpus.sh build/bin/farsight '$(or $(GPUS),2)' '$(or $(STEPS),60)' $(ARGS)
 
 doctor: ## says in one line each what this machine has         | make doctor
 	@bash cmake/doctor.sh

@@ -20,8 +20,8 @@ namespace {
 
 /// The variables that the sources read; README.md describes each (tests/layering_test.cpp
 /// compares).
-constexpr std::string_view kVariables[] = {"FARSIGHT_CACHE", "FARSIGHT_DATA", "FARSIGHT_SYNC",
-                                           "FARSIGHT_THREADS", "FARSIGHT_TUNE"};
+constexpr std::string_view kVariables[] = {"FARSIGHT_CACHE", "FARSIGHT_DATA",    "FARSIGHT_JOB",
+                                           "FARSIGHT_SYNC",  "FARSIGHT_THREADS", "FARSIGHT_TUNE"};
 
 /// One verdict a line, in the columns of cmake/doctor.sh. Counts what will not work.
 class Report {
