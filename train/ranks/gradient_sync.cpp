@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/clock.h"
 #include "core/device_calls.h"
 #include "ops/elementwise.h"
 
@@ -31,6 +32,12 @@ void with_span(const Tensor& flat, const Bucket& part, const F& f) {
   } else {
     f(std::span<float>(flat.data<float>() + part.begin, count));
   }
+}
+
+/// Two moments of a step (DeviceCalls::mark), for as many steps as may be under way.
+int first_moment(int step) {
+  constexpr int kFirst = 200, kSteps = 8;
+  return kFirst + 2 * (step % kSteps);
 }
 
 /// to += from
@@ -195,6 +202,8 @@ void GradientSync::reduce_parts() {
 }
 
 void GradientSync::finish() {
+  finished_ = seconds_now();
+  if (gpus_ != nullptr) device_calls().mark(first_moment(steps_));
   if (options_.scattered && !options_.ordered) {
     reduce_parts();
     return;
@@ -206,10 +215,22 @@ void GradientSync::finish() {
 void GradientSync::sum(const Tensor& numbers) {
   if (gpus_ == nullptr) {
     ranks_.all_reduce(numbers.span<double>());
+    exposed_.push_back(1e3 * (seconds_now() - finished_));
     return;
   }
   gpus_->all_reduce(numbers.ptr(), numbers.elements(), numbers.dtype());
   gpus_->join();
+  const int moment = first_moment(steps_++);
+  device_calls().mark(moment + 1);
+  exposed_.push_back(moment);
+}
+
+double GradientSync::exposed_ms() {
+  const double oldest = exposed_.front();
+  exposed_.pop_front();
+  if (gpus_ == nullptr) return oldest;
+  const int moment = static_cast<int>(oldest);
+  return device_calls().elapsed_ms(moment, moment + 1);
 }
 
 void GradientSync::share_parts(const Tensor& flat) {

@@ -17,6 +17,7 @@
 // in the order of the tree, because NCCL promises no order.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <span>
 
@@ -52,6 +53,9 @@ class GradientSync {
   void sum(const Tensor& numbers);
   /// Every rank's own part of a flat buffer reaches all: after an update of parts.
   void share_parts(const Tensor& flat);
+  /// Of the oldest step that this was not asked of: what its sums took after its backward was done,
+  /// which no computing hid. Waits for them.
+  double exposed_ms();
   /// Throws Error(peer) when a rank was lost.
   void require_all() const;
 
@@ -74,6 +78,9 @@ class GradientSync {
   GradientSyncOptions options_;
   Tensor gathered_;  // room for everybody's bucket, where it is summed in order
   std::unique_ptr<Courier> courier_;
+  std::deque<double> exposed_;  // milliseconds, or a pair of moments of the GPU
+  int steps_ = 0;
+  double finished_ = 0;  // seconds_now(), when finish() began
   BucketOrder order_;
 };
 

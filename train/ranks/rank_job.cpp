@@ -69,7 +69,7 @@ std::unique_ptr<RankJob> RankJob::join(const Settings& settings) {
 }
 
 RankJob::RankJob(std::unique_ptr<Ranks> ranks, const Settings& settings)
-    : ranks_(std::move(ranks)), settings_(settings) {
+    : ranks_(std::move(ranks)), settings_(settings), watched_(std::make_shared<Watched>()) {
   const bool ordered = settings.train.reproducible;
   const std::int64_t shards = settings.train.gradient_shards;
   require(
@@ -77,10 +77,6 @@ RankJob::RankJob(std::unique_ptr<Ranks> ranks, const Settings& settings)
       "train.gradient_shards = {} cannot be divided among {} ranks: with train.reproducible the "
       "number of ranks must be a power of two, at most train.gradient_shards",
       shards, world());
-}
-
-RankJob::~RankJob() {
-  ranks_->liveness().also_watch({});
 }
 
 std::string RankJob::name() const {
@@ -103,26 +99,28 @@ void RankJob::connect_gpus() {
   DeviceRanks::Id id{};
   if (first()) id = DeviceRanks::new_id();
   ranks_->broadcast(id);
-  gpus_ = std::make_unique<DeviceRanks>(id, rank(), world(), settings_.ranks.timeout);
-  ranks_->on_loss([gpus = gpus_.get()] { gpus->abort(); });
-  ranks_->liveness().also_watch([this] { return look(); });
+  watched_->gpus = std::make_shared<DeviceRanks>(id, rank(), world(), settings_.ranks.timeout);
+  watched_->name = name();
+  watched_->timeout = settings_.ranks.timeout;
+  ranks_->on_loss([watched = watched_] { watched->gpus->abort(); });
+  ranks_->liveness().also_watch([watched = watched_] { return watched->look(); });
 }
 
-std::optional<std::string> RankJob::look() const {
-  if (const std::optional<std::string> failure = gpus_->failure()) {
-    return fmt::format("{}: {}", name(), *failure);
+std::optional<std::string> RankJob::Watched::look() const {
+  if (const std::optional<std::string> failure = gpus->failure()) {
+    return fmt::format("{}: {}", name, *failure);
   }
-  const double since = waiting_since_;
-  if (since == 0 || seconds_now() - since < settings_.ranks.timeout) return std::nullopt;
+  const double since = waiting_since;
+  if (since == 0 || seconds_now() - since < timeout) return std::nullopt;
   return fmt::format(
       "{} has waited {:.0f} s (ranks.timeout) for a step that all ranks compute: one of them hangs",
-      name(), seconds_now() - since);
+      name, seconds_now() - since);
 }
 
-void RankJob::follow(const Model& model) {
+std::unique_ptr<GradientSync> RankJob::follow(const Model& model) {
   if (model.parameters->device() == Device::cuda) connect_gpus();
-  sync_ = std::make_unique<GradientSync>(
-      *ranks_, gpus_.get(), *model.parameters,
+  return std::make_unique<GradientSync>(
+      *ranks_, watched_->gpus.get(), *model.parameters,
       GradientSyncOptions{.bucket_bytes = settings_.ranks.bucket_mib << 20,
                           .ordered = settings_.train.reproducible,
                           .scattered = settings_.ranks.zero == 1});
@@ -169,13 +167,21 @@ void RankJob::compare_parameters(const Model& model, std::int64_t step) {
   fail(ExitCode::peer, "{}", verdict);
 }
 
-void RankJob::step_launched() {
-  double nothing = 0;
-  waiting_since_.compare_exchange_strong(nothing, seconds_now());
+bool RankJob::leads(const std::string& collected) const {
+  return collected.starts_with(fmt::format("rank {}: ", rank()));
 }
 
-void RankJob::steps_done() {
-  waiting_since_ = 0;
+void RankJob::agree(std::span<double> numbers) {
+  ranks_->broadcast(std::as_writable_bytes(numbers), kLongSeconds);
+}
+
+void RankJob::step_launched() {
+  double nothing = 0;
+  watched_->waiting_since.compare_exchange_strong(nothing, seconds_now());
+}
+
+void RankJob::step_done(bool more) {
+  watched_->waiting_since = more ? seconds_now() : 0;
 }
 
 void RankJob::leave() {

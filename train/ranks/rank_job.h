@@ -26,7 +26,6 @@ class RankJob {
   RankJob(std::unique_ptr<Ranks> ranks, const Settings& settings);
   RankJob(const RankJob&) = delete;
   RankJob& operator=(const RankJob&) = delete;
-  ~RankJob();
 
   int rank() const { return ranks_->rank(); }
   int world() const { return ranks_->world(); }
@@ -36,9 +35,9 @@ class RankJob {
   /// "rank 1 of 4"
   std::string name() const;
 
-  /// After the model was made: connects the GPUs, if it is on one, and follows its gradients.
-  void follow(const Model& model);
-  GradientSync& sync() { return *sync_; }
+  /// Connects the GPUs, if the model is on one, and follows its gradients. Neither this nor the model
+  /// may end before what it returns.
+  std::unique_ptr<GradientSync> follow(const Model& model);
 
   /// Rank 0's text, on all. A rank may be minutes late.
   std::string share(const std::string& text);
@@ -50,9 +49,15 @@ class RankJob {
   /// All ranks' texts, joined by "; ", each with its rank, empty ones left out; on all ranks.
   std::string collect(const std::string& text);
 
-  /// A step was launched; all that were are done. Between the two the time of a collective runs.
+  /// Whether this rank is the first that `collected` names.
+  bool leads(const std::string& collected) const;
+  /// Rank 0's numbers, on all.
+  void agree(std::span<double> numbers);
+
+  /// A step was launched; one is done, and others are under way or not: while one is, the time of a
+  /// collective runs.
   void step_launched();
-  void steps_done();
+  void step_done(bool more);
 
   /// After the last step, or where all ranks end alike: nobody is missed from here on.
   void leave();
@@ -61,13 +66,19 @@ class RankJob {
 
  private:
   void connect_gpus();
-  std::optional<std::string> look() const;
+
+  /// What the monitor's thread looks at, which may outlast this for a moment.
+  struct Watched {
+    std::shared_ptr<DeviceRanks> gpus;
+    std::string name;
+    double timeout = 0;
+    std::atomic<double> waiting_since = 0;  ///< seconds_now(); 0: nothing is under way
+    std::optional<std::string> look() const;
+  };
 
   std::unique_ptr<Ranks> ranks_;
   Settings settings_;
-  std::unique_ptr<DeviceRanks> gpus_;
-  std::unique_ptr<GradientSync> sync_;
-  std::atomic<double> waiting_since_ = 0;  // seconds_now(); 0: nothing is under way
+  std::shared_ptr<Watched> watched_;
 };
 
 }  // namespace farsight
