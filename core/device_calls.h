@@ -42,6 +42,13 @@ struct DeviceCalls {
   std::uint64_t (*fetch)(void* to, const void* from, std::int64_t bytes) = nullptr;
   void (*wait)(std::uint64_t fetched) = nullptr;
 
+  // Large copies to such memory, of what is there when everything queued so far is done, beside what
+  // is queued later: it must not change what they read before `hold_for_copies`, from which on the
+  // device's own queue waits for them. `wait_for_copies` waits on the host, on any thread.
+  void (*copy_out)(void* to, const void* from, std::int64_t bytes) = nullptr;
+  void (*hold_for_copies)() = nullptr;
+  void (*wait_for_copies)() = nullptr;
+
   // Launches between these two are not computed but kept, with their arguments, as a graph that one
   // call starts again. Nothing may be waited for or uploaded in between.
   bool (*begin_graph)() = nullptr;  ///< false: launches are waited for (FARSIGHT_SYNC)

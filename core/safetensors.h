@@ -36,7 +36,24 @@ struct NamedTensor {
 /// same tensors are the same bytes in whatever order they were given.
 void write_safetensors(OutputFile& file, std::span<const NamedTensor> tensors,
                        const Metadata& metadata = {});
-/// The same through write_file_atomically.
+
+/// A tensor in memory as its file will hold it; whoever has the bytes keeps them.
+struct TensorBytes {
+  std::string name;
+  DType dtype = DType::f32;
+  Shape shape;
+  std::span<const std::byte> bytes;
+};
+/// XXH3-64 of every part of a file: together they cover each of its bytes.
+struct SafetensorsHashes {
+  std::uint64_t header = 0;  ///< of all that stands before the data
+  std::vector<std::pair<std::string, std::uint64_t>> tensors;  ///< in the order of their bytes
+};
+/// The same file as above.
+SafetensorsHashes write_safetensors(OutputFile& file, std::span<const TensorBytes> tensors,
+                                    const Metadata& metadata = {});
+
+/// The first through write_file_atomically.
 void save_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
                       const Metadata& metadata = {});
 

@@ -53,7 +53,7 @@ __global__ void __launch_bounds__(kShares) add_shares(const __grid_constant__ Gr
   const double sum = sum_by_halves<kShares>(a.shares[threadIdx.x]);
   if (threadIdx.x != 0) return;
   a.norm[0] = sqrt(sum);
-  if (!isfinite(sum)) a.norm[1] = 1;
+  if (!isfinite(sum) || (a.loss != nullptr && !isfinite(*a.loss))) a.norm[1] = 1;
 }
 
 struct Step {

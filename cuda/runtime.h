@@ -39,6 +39,11 @@ Workspace workspace();
 void mark(int moment);
 double elapsed_ms(int from, int to);
 
+/// The large copies of core/device_calls.h, on the copy stream.
+void copy_out(void* to, const void* from, std::int64_t bytes);
+void hold_for_copies();
+void wait_for_copies();
+
 /// The graphs of core/device_calls.h: the compute stream, captured.
 bool begin_graph();
 void* end_graph();

@@ -105,7 +105,8 @@ void step(const AdamWArgs& a) {
 
 void gradient_norm(const GradientNormArgs& a) {
   a.norm[0] = a.type == DType::f64 ? norm_of<double>(a) : norm_of<float>(a);
-  if (!std::isfinite(a.norm[0])) a.norm[1] = 1;
+  const bool bad_loss = a.loss != nullptr && !std::isfinite(*a.loss);
+  if (!std::isfinite(a.norm[0]) || bad_loss) a.norm[1] = 1;
 }
 
 void adamw_step(const AdamWArgs& a) {

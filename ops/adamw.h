@@ -31,6 +31,8 @@ struct GradientNormArgs {
   const void* g = nullptr;
   double* norm = nullptr;    // [2]; on the device, as all the rest
   double* shares = nullptr;  // [kShares]: workspace of the CUDA kernel
+  // Summed over labels, of all ranks: norm[1] becomes 1 where it is not finite, too. Null: not looked at
+  const double* loss = nullptr;
   std::int64_t count = 0;
   DType type = DType::f32;
 };

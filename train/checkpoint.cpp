@@ -10,6 +10,7 @@
 #include "core/files.h"
 #include "core/hash.h"
 #include "core/safetensors.h"
+#include "train/checkpoint_manifest.h"
 
 namespace farsight {
 namespace {
@@ -21,7 +22,6 @@ constexpr const char* kModelFile = "model.safetensors";
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
 constexpr const char* kStateFile = "state.json";
 constexpr const char* kManifestFile = "manifest.json";
-constexpr const char* kFormat = "farsight-checkpoint-1";
 
 /// The parameters' slices of a flat buffer, under `prefix` + their names.
 std::vector<NamedTensor> slices(const ParameterStore& parameters, const Tensor& flat,
@@ -33,45 +33,24 @@ std::vector<NamedTensor> slices(const ParameterStore& parameters, const Tensor& 
   return all;
 }
 
-Json manifest_of(const AtomicFolder& folder) {
-  Json files = Json::object();
-  for (const AtomicFolder::Entry& entry : folder.entries()) {
-    files[entry.name] = Json::object({{"bytes", entry.bytes}, {"xxh3", hex(entry.xxh3)}});
-  }
-  return Json::object({{"format", kFormat}, {"files", files}});
-}
-
-/// Size and hash of every file of a checkpoint. A folder without a manifest (weights from elsewhere)
-/// has nothing to compare with.
-void verify(const fs::path& checkpoint) {
-  require(fs::is_directory(checkpoint), ExitCode::data, "there is no checkpoint folder '{}'",
-          checkpoint.string());
-  if (!fs::exists(checkpoint / kManifestFile)) return;
-  const Json manifest = read_json(checkpoint / kManifestFile);
-  manifest.allow_only({"format", "files"});
-  const Json& format = manifest.at("format");
-  if (format.as_string() != kFormat) format.refuse(fmt::format("expected \"{}\"", kFormat));
-  const Json& files = manifest.at("files");
-  files.allow_only({kConfigFile, kModelFile, kOptimizerFile, kStateFile});
-  for (const char* name : {kConfigFile, kModelFile, kOptimizerFile, kStateFile}) {
-    const Json& expected = files.at(name);
-    expected.allow_only({"bytes", "xxh3"});
-    const fs::path path = checkpoint / name;
-    require(fs::exists(path), ExitCode::corrupt, "checkpoint '{}' lacks its file '{}'",
-            checkpoint.string(), name);
-    const std::uint64_t bytes = InputFile(path).bytes();
-    const std::uint64_t expected_bytes = expected.at("bytes").as_unsigned();
-    require(bytes == expected_bytes, ExitCode::corrupt, "{}: expected {} bytes, got {}",
-            path.string(), expected_bytes, bytes);
-    const std::string hash = hex(xxh3_of_file(path));
-    require(hash == expected.at("xxh3").as_string(), ExitCode::corrupt,
-            "{}: its contents changed since it was written (XXH3 {}, expected {})", path.string(),
-            hash, expected.at("xxh3").as_string());
-  }
-}
-
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+/// The same of a copy of such a buffer.
+std::vector<TensorBytes> pieces(const ParameterStore& parameters, std::span<const std::byte> flat,
+                                const std::string& prefix) {
+  const DType type = parameters.values().dtype();
+  const auto size = static_cast<std::size_t>(size_of(type));
+  std::vector<TensorBytes> all;
+  for (const ParameterStore::Entry& entry : parameters.entries()) {
+    all.push_back({.name = prefix + entry.name,
+                   .dtype = type,
+                   .shape = entry.parameter->shape,
+                   .bytes = flat.subspan(static_cast<std::size_t>(entry.offset) * size,
+                                         static_cast<std::size_t>(entry.count) * size)});
+  }
+  return all;
 }
 
 /// Names and shapes must be the same on both sides.
@@ -117,6 +96,8 @@ Json state_json(const TrainState& state) {
                             {"loss", state.loss},
                             {"best_step", state.best_step}});
   if (state.best_score) json["best_score"] = *state.best_score;
+  json["skipped"] = state.skipped;
+  json["skipped_in_a_row"] = state.skipped_in_a_row;
   Json& stop = json["stop"] =
       Json::object({{"reached", state.stop.reached}, {"without_gain", state.stop.without_gain}});
   if (state.stop.best) stop["best"] = *state.stop.best;
@@ -131,7 +112,11 @@ TrainState state_from(const Json& json) {
                    .loss = json.at("loss").as_double(),
                    .best_step = json.at("best_step").as_int(0, kMost)};
   if (const Json* score = json.find("best_score")) state.best_score = score->as_double();
-  if (const Json* stop = json.find("stop")) {  // older checkpoints have none
+  if (const Json* skipped = json.find("skipped")) {  // older checkpoints have none of these
+    state.skipped = skipped->as_int(0, kMost);
+    state.skipped_in_a_row = json.at("skipped_in_a_row").as_int(0, kMost);
+  }
+  if (const Json* stop = json.find("stop")) {
     state.stop.reached = stop->at("reached").as_int(0, kMost);
     state.stop.without_gain = stop->at("without_gain").as_int(0, kMost);
     if (const Json* best = stop->find("best")) state.stop.best = best->as_double();
@@ -145,26 +130,54 @@ std::string checkpoint_name(std::int64_t step) {
   return fmt::format("step-{:08}", step);
 }
 
-void save_checkpoint(const fs::path& run, const Model& model, const AdamW& optimizer,
-                     const TrainState& state) {
+void write_checkpoint(const fs::path& run, const Model& model, const CheckpointBytes& bytes,
+                      const TrainState& state) {
   const std::string name = checkpoint_name(state.step);
   AtomicFolder folder(run / name);
-  folder.write(kConfigFile, model.config.dump(2) + "\n");
-  folder.write(kModelFile, [&](OutputFile& file) {
-    const Tensor values = model.parameters->values().to(Device::cpu);
-    write_safetensors(file, slices(*model.parameters, values, ""),
-                      {{"format", "pt"}});  // what other loaders of Hugging Face files ask for
+  std::vector<StoredFile> stored;
+  const auto write = [&](const char* file, const auto& fill) {
+    std::optional<SafetensorsHashes> parts;
+    folder.write(file, [&](OutputFile& out) { parts = fill(out); });
+    const AtomicFolder::Entry& entry = folder.entries().back();
+    stored.push_back({entry.name, entry.bytes, entry.xxh3, std::move(parts)});
+  };
+  const auto write_text = [&](const char* file, const std::string& text) {
+    write(file, [&](OutputFile& out) -> std::optional<SafetensorsHashes> {
+      out.set_needed_bytes(text.size());
+      out.write(text);
+      return std::nullopt;
+    });
+  };
+  const ParameterStore& parameters = *model.parameters;
+  write_text(kConfigFile, model.config.dump(2) + "\n");
+  write(kModelFile, [&](OutputFile& out) {
+    return write_safetensors(out, pieces(parameters, bytes.values, ""),
+                             {{"format", "pt"}});  // what other loaders of such files ask for
   });
-  folder.write(kOptimizerFile, [&](OutputFile& file) {
-    const Tensor m = optimizer.m().to(Device::cpu), v = optimizer.v().to(Device::cpu);
-    std::vector<NamedTensor> moments = slices(*model.parameters, m, "m.");
-    std::ranges::move(slices(*model.parameters, v, "v."), std::back_inserter(moments));
-    write_safetensors(file, moments);
+  write(kOptimizerFile, [&](OutputFile& out) {
+    std::vector<TensorBytes> moments = pieces(parameters, bytes.m, "m.");
+    std::ranges::move(pieces(parameters, bytes.v, "v."), std::back_inserter(moments));
+    return write_safetensors(out, moments);
   });
-  folder.write(kStateFile, state_json(state).dump(2) + "\n");
-  folder.write(kManifestFile, manifest_of(folder).dump(2) + "\n");
+  write_text(kStateFile, state_json(state).dump(2) + "\n");
+  folder.write(kManifestFile, manifest_text(state.step, stored));
+  try {
+    verify_checkpoint(folder.in_progress(), Readers::this_thread);
+  } catch (const Error& error) {
+    fail(ExitCode::storage, "a checkpoint was not written as it should be: {}", error.what());
+  }
   folder.commit();
   write_pointer(run / "latest", name);
+}
+
+void save_checkpoint(const fs::path& run, const Model& model, const AdamW& optimizer,
+                     const TrainState& state) {
+  const Tensor values = model.parameters->values().to(Device::cpu);
+  const Tensor m = optimizer.m().to(Device::cpu), v = optimizer.v().to(Device::cpu);
+  const auto bytes_of = [](const Tensor& t) {
+    return std::span(static_cast<const std::byte*>(t.ptr()), static_cast<std::size_t>(t.bytes()));
+  };
+  write_checkpoint(run, model, {bytes_of(values), bytes_of(m), bytes_of(v)}, state);
 }
 
 void prune_checkpoints(const fs::path& run, std::int64_t keep_last) {
@@ -187,6 +200,10 @@ fs::path pointed_checkpoint(const fs::path& run, const std::string& pointer) {
   return fs::exists(run / pointer) ? run / read_pointer(run / pointer) : fs::path();
 }
 
+std::vector<NamedTensor> named_parameters(const Model& model) {
+  return slices(*model.parameters, model.parameters->values().to(Device::cpu), "");
+}
+
 Json checkpoint_config(const fs::path& checkpoint) {
   require(fs::exists(checkpoint / kConfigFile), ExitCode::data,
           "'{}' is no checkpoint: it has no config.json", checkpoint.string());
@@ -199,7 +216,7 @@ void compare_parameters(const fs::path& checkpoint, const Model& model) {
 }
 
 void load_parameters(const fs::path& checkpoint, const Model& model) {
-  verify(checkpoint);
+  verify_checkpoint(checkpoint);
   load_into(SafetensorsFile(checkpoint / kModelFile),
             slices(*model.parameters, model.parameters->values(), ""));
   model.parameters->refresh_operands();

@@ -5,7 +5,8 @@
 //     model.safetensors       the parameters under their Hugging Face names
 //     optimizer.safetensors   m.NAME and v.NAME of every parameter
 //     state.json              step, tokens, seconds and the best validation so far
-//     manifest.json           size and XXH3-64 of each of the others
+//     manifest.json           size and XXH3-64 of each of the others, and of every tensor
+//                             (train/checkpoint_manifest.h)
 //   runs/NAME/latest, runs/NAME/best    text files that name one of the folders
 //
 // The training data needs no state of its own: a batch is a function of the step.
@@ -14,9 +15,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "models/model.h"
+#include "train/checkpoint_manifest.h"
 #include "train/optimizer.h"
 #include "train/stopping.h"
 
@@ -29,14 +33,24 @@ struct TrainState {
   double loss = 0;  ///< of the last step
   std::int64_t best_step = 0;
   std::optional<double> best_score{};  ///< larger is better, whatever is compared
+  std::int64_t skipped = 0;            ///< steps that were not finite (train.on_nan = "skip")
+  std::int64_t skipped_in_a_row = 0;   ///< of them, up to this one
   StopState stop{};
 };
 
 /// "step-00001000"
 std::string checkpoint_name(std::int64_t step);
 
-/// Writes the folder and then points `latest` at it. Throws Error(storage); what was there before
-/// stays as it was.
+/// What a checkpoint is written from, in the host's memory: flat, in the layout of the parameters.
+struct CheckpointBytes {
+  std::span<const std::byte> values, m, v;
+};
+/// Writes the folder, durably, reads it again, gives it its name and then points `latest` at it.
+/// Throws Error(storage); what was there before stays as it was. Of the model only its settings and
+/// the names of its parameters are asked.
+void write_checkpoint(const std::filesystem::path& run, const Model& model,
+                      const CheckpointBytes& bytes, const TrainState& state);
+/// The same of the model and the optimiser as they are.
 void save_checkpoint(const std::filesystem::path& run, const Model& model, const AdamW& optimizer,
                      const TrainState& state);
 
@@ -47,6 +61,9 @@ void prune_checkpoints(const std::filesystem::path& run, std::int64_t keep_last)
 /// The folder that `pointer` ("latest" or "best") of a run names; empty when the run has none.
 std::filesystem::path pointed_checkpoint(const std::filesystem::path& run,
                                          const std::string& pointer);
+
+/// The parameters, on the CPU, under their names.
+std::vector<NamedTensor> named_parameters(const Model& model);
 
 /// Config of the model in a checkpoint. Throws Error(corrupt, storage).
 Json checkpoint_config(const std::filesystem::path& checkpoint);

@@ -12,6 +12,7 @@
 #include "eval/language/language_task.h"
 #include "train/help.h"
 #include "train/nearest.h"
+#include "train/operations/resume.h"
 #include "train/toml.h"
 #include "train/verb_syntax.h"
 #include "train/words.h"
@@ -73,6 +74,7 @@ Assignments settings_of(const Weights& weights) {
 
 TrainOptions train_options(const Words& words) {
   return {.resume = words.value("resume").value_or("auto"),
+          .may_fall_back = words.value("resume") == "auto",
           .dry_run = words.has("dry-run"),
           .overwrite = words.has("overwrite")};
 }
@@ -272,8 +274,7 @@ Command parse_command_line(std::string_view program, int argc, const char* const
   switch (syntax.verb) {
     case Verb::train: {
       command.train = train_options(words);
-      const bool from_path = command.train.resume != "auto" && command.train.resume != "never";
-      if (from_path) {
+      if (resumes_path(command.train.resume)) {
         const fs::path config = config_of(command.train.resume, "--resume");
         if (!words.has("config")) file = read_toml_file(config);
         flags.push_back({&setting_named("run.out"), config.parent_path().string(), "--resume"});

@@ -19,9 +19,12 @@ namespace farsight {
 enum class Verb : std::uint8_t { print, train, eval, generate, info, convert, logits };
 
 struct TrainOptions {
-  std::string resume = "auto";  ///< auto: continue an unfinished run; never; or a checkpoint's path
-  bool dry_run = false;         ///< print the plan and stop
-  bool overwrite = false;       ///< delete the run that is in the way
+  /// auto: continue an unfinished run; never; step-K of it; or the path of a run or a checkpoint
+  /// (train/operations/resume.h).
+  std::string resume = "auto";
+  bool may_fall_back = false;  ///< auto was asked for: a damaged checkpoint may be passed over
+  bool dry_run = false;        ///< print the plan and stop
+  bool overwrite = false;      ///< delete the run that is in the way
 };
 
 /// The trained weights a verb reads: exactly one of the two is given.

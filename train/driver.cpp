@@ -4,8 +4,10 @@
 
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <new>
 
+#include "core/clock.h"
 #include "core/device_calls.h"
 #include "core/parallel.h"
 #include "core/process.h"
@@ -16,9 +18,11 @@
 #include "train/from_settings.h"
 #include "train/generate.h"
 #include "train/language_eval.h"
+#include "train/operations/resume.h"
 #include "train/plan.h"
 #include "train/presets.h"
 #include "train/quantities.h"
+#include "train/ranks/rank_job.h"
 #include "train/report.h"
 #include "train/run_folder.h"
 #include "train/task.h"
@@ -41,16 +45,21 @@ std::string device_text(Device device) {
                      threads() == 1 ? "thread" : "threads");
 }
 
+/// " x 4 ranks"; nothing for a process that is alone.
+std::string ranks_text(const RankJob* job) {
+  return job == nullptr ? std::string() : fmt::format(" x {} ranks", job->world());
+}
+
 std::string header(const Settings& settings, const Model& model, std::int64_t steps,
-                   const std::filesystem::path& folder) {
+                   const std::filesystem::path& folder, const RankJob* job) {
   std::string text = fmt::format(
       "farsight {}\n{} on {}, preset {}, recipe {}, seed {}\n{} parameters, {} steps of {}, {}, "
       "{}, "
       "{}\nrun folder: {}\n",
       version_line(), settings.run.model, own_task_name(settings), settings.run.preset,
       settings.run.recipe, settings.run.seed, grouped(model.parameters->count()), grouped(steps),
-      step_text(settings), device_text(model.parameters->device()), name_of(settings.run.dtype),
-      cpu::blas_description(), folder.string());
+      step_text(settings), device_text(model.parameters->device()) + ranks_text(job),
+      name_of(settings.run.dtype), cpu::blas_description(), folder.string());
   if (settings.run.preset == "pocket") {
     text += fmt::format(
         "pocket is not a setting of the paper: {} and a small model, for minutes on two cores. "
@@ -73,38 +82,49 @@ std::string text_line(const Corpora& corpora) {
                      grouped(corpora.valid.count));
 }
 
-/// Where training goes on: the checkpoint asked for, or the last one of the run, or none.
-std::filesystem::path resume_point(const TrainOptions& options, const RunRecord& record) {
-  const bool asked = options.resume != "auto" && options.resume != "never";
-  const bool is_run =
-      asked && std::filesystem::exists(std::filesystem::path(options.resume) / "config.toml");
-  if (asked && !is_run) return options.resume;
-  return record.continues() ? pointed_checkpoint(record.folder(), "latest")
-                            : std::filesystem::path();
+/// What the run learns from. The first rank may prepare a text, which the others find ready.
+TrainingTask shared_task(const Settings& settings, RankJob* job) {
+  const bool waits = job != nullptr && !job->first();
+  if (waits) job->wait_for_all();
+  TrainingTask task = waits ? training_task_of(settings) : training_task_of(settings, note);
+  if (job != nullptr && !waits) job->wait_for_all();
+  return task;
 }
 
-void run_train(const Command& command) {
+/// `job`: the other ranks; null: alone. The first rank alone writes and tests.
+void train_and_test(const Command& command, RankJob* job) {
   const Settings& settings = command.settings();
-  if (command.train.dry_run) {
-    print(plan_text(settings, make_plan(settings)));
-    return;
-  }
+  const bool first = job == nullptr || job->first();
   const Device device = device_of(settings);
   // What the settings cannot give is refused before anything is written.
-  const TrainingTask task = training_task_of(settings, note);
+  const TrainingTask task = shared_task(settings, job);
   const std::int64_t steps = total_steps(settings, task.data);
   const Model model = model_of(settings, device);
-  RunRecord record(command.resolved, command.train);
-  std::fputs(header(settings, model, steps, record.folder()).c_str(), stderr);
-  if (task.corpora) {
-    keep_identity(record.folder(), *task.corpora);
-    std::fputs(text_line(*task.corpora).c_str(), stderr);
+  std::unique_ptr<RunRecord> record;
+  ResumePoint resume;
+  if (first) {
+    record = std::make_unique<RunRecord>(command.resolved, command.train);
+    std::fputs(header(settings, model, steps, record->folder(), job).c_str(), stderr);
+    if (task.corpora) {
+      keep_identity(record->folder(), *task.corpora);
+      std::fputs(text_line(*task.corpora).c_str(), stderr);
+    }
+    resume = resume_point(command.train, record->folder(), record->continues());
+    if (!resume.note.empty()) note(resume.note);
+    if (!resume.checkpoint.empty()) {
+      note(fmt::format("resuming from {}", resume.checkpoint.string()));
+    }
   }
-  const std::filesystem::path resume = resume_point(command.train, record);
-  if (!resume.empty()) note(fmt::format("resuming from {}", resume.string()));
-  const TrainState state =
-      train({settings, model, record, stderr_display(settings.log.progress), task}, resume);
-  RunResult result{.device = device_text(device),
+  if (job != nullptr) {
+    const std::string folder = job->share(first ? record->folder().string() : "");
+    resume.checkpoint = job->share(resume.checkpoint.string());
+    if (!first) record = std::make_unique<RunRecord>(folder);
+  }
+  const Display display = first ? stderr_display(settings.log.progress)
+                                : Display{.write = [](std::string_view) {}, .clock = seconds_now};
+  const TrainState state = train({settings, model, *record, display, task, job}, resume.checkpoint);
+  if (!first) return;
+  RunResult result{.device = device_text(device) + ranks_text(job),
                    .parameters = model.parameters->count(),
                    .steps = state.step,
                    .tokens = state.tokens,
@@ -124,14 +144,29 @@ void run_train(const Command& command) {
     result.accuracy = tested(model, settings, tests).accuracy;
     print("\n" + accuracy_table(settings, result.accuracy));
   }
-  record.finish(result);
-  const std::string folder = record.folder().string();
+  record->finish(result);
+  const std::string folder = record->folder().string();
   print(
       fmt::format("\n{} steps, {} tokens in {} ({} tokens/s)\nreport:     {}/report.html\n"
                   "checkpoint: {}/{}\nnext:       make eval RUN={}\n",
                   grouped(result.steps), human_count(static_cast<double>(result.tokens)),
                   human_duration(result.seconds), human_count(result.tokens_per_second), folder,
                   folder, checkpoint_name(result.tested_step), folder));
+}
+
+void run_train(const Command& command) {
+  const Settings& settings = command.settings();
+  if (command.train.dry_run) {
+    print(plan_text(settings, make_plan(settings)));
+    return;
+  }
+  const std::unique_ptr<RankJob> job = RankJob::join(settings);
+  try {
+    train_and_test(command, job.get());
+  } catch (const std::exception& error) {
+    if (job) job->stop(error.what());
+    throw;
+  }
 }
 
 /// The checkpoint that a verb reads: the given one, or the run's best, or its latest.
@@ -185,7 +220,7 @@ void run_eval(const Command& command) {
                  .c_str(),
              stderr);
   if (options.json) {
-    print(accuracy_json(result).dump(2) + "\n");
+    print(accuracy_json(result, parameter_hash(model)).dump(2) + "\n");
     return;
   }
   print(accuracy_table(settings, result));

@@ -54,6 +54,7 @@ void AdamW::launch() const {
   const GradientNormArgs n{.g = gradients,
                            .norm = norm_.data<double>(),
                            .shares = norm_shares_.data<double>(),
+                           .loss = loss_ ? loss_.data<double>() : nullptr,
                            .count = parameters_.flat_count(),
                            .type = type};
   FARSIGHT_LAUNCH(gradient_norm, device, n);
@@ -80,6 +81,10 @@ void AdamW::launch() const {
                     .bf16_storage = parameters_.storage() == Storage::bf16,
                     .type = type};
   FARSIGHT_LAUNCH(adamw_step, device, a);
+}
+
+LeastWork AdamW::least_work() const {
+  return {.bytes = 8 * parameters_.values().bytes() + parameters_.operands().bytes(), .flops = 0};
 }
 
 }  // namespace farsight

@@ -1,6 +1,7 @@
 // AdamW over a model's flat buffers (ops/adamw.h has the formula), and the learning rate of a step.
 #pragma once
 
+#include "core/trace.h"
 #include "models/parameters.h"
 #include "train/settings.h"
 
@@ -26,11 +27,21 @@ class AdamW {
   void schedule(double lr);
   void launch() const;
 
+  /// A step whose loss is not finite moves nothing either: [>= 1] f64 on the device, where the sum over
+  /// all labels of all ranks stands by the time of launch().
+  void watch_loss(const Tensor& loss) { loss_ = loss; }
+
   /// [2] f64, on the device: the norm of all gradients together in the last launch, before any
   /// clipping, not finite if one of them was not; and whether that has ever happened.
   const Tensor& norm() const { return norm_; }
   /// norm()[0], waited for.
   double last_norm() const { return norm_.to(Device::cpu).data<double>()[0]; }
+
+  /// After a gradient that was not finite: steps move the parameters again.
+  void forgive() const { norm_.fill_zero(); }
+
+  /// Of launch(): gradients read twice, values and moments read and written, copies written.
+  LeastWork least_work() const;
 
   /// Steps taken: the t of the formula.
   std::int64_t steps() const { return steps_; }
@@ -45,6 +56,7 @@ class AdamW {
   Tensor m_, v_, decays_;
   Tensor norm_, norm_shares_;  // [2] f64 and the workspace of the sum
   Tensor schedule_;            // [2] f64: AdamWArgs::schedule
+  Tensor loss_;
   std::int64_t steps_ = 0;
 };
 

@@ -7,8 +7,9 @@
 
 namespace farsight {
 
-RunCheckpoints::RunCheckpoints(std::filesystem::path run, const CheckpointSettings& settings)
-    : run_(std::move(run)), settings_(settings) {}
+RunCheckpoints::RunCheckpoints(std::filesystem::path run, const Model& model,
+                               const AdamW& optimizer, const CheckpointSettings& settings)
+    : run_(std::move(run)), writer_(run_, model, optimizer, settings) {}
 
 std::filesystem::path RunCheckpoints::path_of(std::int64_t step) const {
   return run_ / checkpoint_name(step);
@@ -17,25 +18,25 @@ std::filesystem::path RunCheckpoints::path_of(std::int64_t step) const {
 void RunCheckpoints::resumed(TrainState& state) {
   saved_ = state.step;
   if (state.best_score && std::filesystem::exists(path_of(state.best_step))) {
-    point_at_best(state.best_step);
+    write_pointer(run_ / "best", checkpoint_name(state.best_step));
   } else {
     state.best_score.reset();
   }
 }
 
-void RunCheckpoints::save(const Model& model, const AdamW& optimizer, const TrainState& state) {
+void RunCheckpoints::save(const TrainState& state, bool best) {
   if (saved_ == state.step) return;
-  save_checkpoint(run_, model, optimizer, state);
+  writer_.save(state, best);
   saved_before_ = saved_;
   saved_ = state.step;
-  prune_checkpoints(run_, settings_.keep_last);
 }
 
-void RunCheckpoints::point_at_best(std::int64_t step) const {
-  write_pointer(run_ / "best", checkpoint_name(step));
-}
-
-std::string RunCheckpoints::fall_back(std::int64_t step) const {
+std::string RunCheckpoints::fall_back(std::int64_t step) {
+  try {
+    writer_.finish();
+  } catch (const Error&) {
+    saved_ = saved_before_;  // it is not there
+  }
   const std::int64_t good = saved_ == step ? saved_before_ : saved_;
   if (good == 0 || !std::filesystem::exists(path_of(good))) {
     return "No good checkpoint was saved before";

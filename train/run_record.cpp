@@ -13,6 +13,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "train/environment.h"
+#include "train/operations/resume.h"
 #include "train/run_folder.h"
 #include "train/run_report.h"
 #include "train/task.h"
@@ -41,12 +42,14 @@ std::string differences(const fs::path& folder, const Settings& settings) {
 void clear(const fs::path& folder) {
   constexpr auto kOurs = std::to_array<std::string_view>(
       {"config.toml", "metrics.jsonl", "result.json", "report.html", "report.md", "report.json",
-       "figures", "checkpoints", "latest", "best", "corpus.json"});
+       "figures", "checkpoints", "latest", "best", "corpus.json", "tensorboard", "profile.md",
+       "profile.json"});
   std::vector<fs::path> ours;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
     const bool known = std::find(kOurs.begin(), kOurs.end(), name) != kOurs.end();
-    if (known || name.starts_with("step-")) ours.push_back(entry.path());
+    if (known || name.starts_with("step-") || name.starts_with("bad-step-"))
+      ours.push_back(entry.path());
   }
   for (const fs::path& path : ours) {
     std::error_code problem;
@@ -112,8 +115,8 @@ bool RunRecord::Lock::take(const fs::path& folder) {
 }
 
 RunRecord::Content RunRecord::claim(const TrainOptions& options) {
-  const bool from_path = options.resume != "auto" && options.resume != "never";
-  const bool may_continue = options.resume == "auto" && !options.overwrite;
+  const bool from_path = resumes_path(options.resume);
+  const bool may_continue = options.resume != "never" && !options.overwrite;
   const Content content = content_of(folder_, settings_);
   continues_ = from_path || (content == Content::same_unfinished && may_continue);
   const bool replaces = options.overwrite && content != Content::no_run;
@@ -132,6 +135,13 @@ RunRecord::RunRecord(const Resolved& resolved, const TrainOptions& options)
   if (!base.has_filename()) base = base.parent_path();  // "runs/a/"
 
   folder_ = base;
+  const Content there = content_of(folder_, settings_);
+  if (resume_step(options.resume) && there != Content::same_unfinished) {
+    fail(
+        ExitCode::usage, "--resume {}: {} holds no unfinished run of these settings{}",
+        options.resume, folder_.string(),
+        there == Content::finished ? "; a finished one goes on from the path of a checkpoint" : "");
+  }
   Content found = claim(options);
   for (int number = 2; found != Content::nothing; number++) {
     if (fixed) refuse(found);
@@ -172,6 +182,7 @@ void RunRecord::rewind(std::int64_t step) {
 }
 
 void RunRecord::append(const StepMetrics& metrics) {
+  if (!metrics_) return;
   Json line = Json::object({{"step", metrics.step},
                             {"loss", metrics.loss},
                             {"lr", metrics.lr},
@@ -180,6 +191,11 @@ void RunRecord::append(const StepMetrics& metrics) {
                             {"seconds", metrics.seconds},
                             {"tokens_per_second", metrics.tokens_per_second},
                             {"memory_bytes", metrics.memory_bytes}});
+  if (metrics.total_steps > 0) line["total_steps"] = metrics.total_steps;
+  if (metrics.skipped > 0) line["skipped"] = metrics.skipped;
+  if (metrics.exposed_ms) line["exposed_ms"] = *metrics.exposed_ms;
+  if (metrics.mfu) line["mfu"] = *metrics.mfu;
+  if (metrics.of_ceiling) line["of_ceiling"] = *metrics.of_ceiling;
   if (metrics.train_accuracy) line["train_accuracy"] = *metrics.train_accuracy;
   if (metrics.valid_accuracy) line["valid_accuracy"] = *metrics.valid_accuracy;
   if (metrics.valid_loss) line["valid_loss"] = *metrics.valid_loss;

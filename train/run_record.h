@@ -28,6 +28,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "train/command_line.h"
 #include "train/report.h"
@@ -47,6 +48,11 @@ struct StepMetrics {
   std::optional<double> train_accuracy{};  ///< labels of this batch predicted, percent
   std::optional<double> valid_accuracy{};  ///< pair accuracy, percent, where it was measured
   std::optional<double> valid_loss{};
+  std::int64_t skipped = 0;  ///< steps so far that were not finite (train.on_nan)
+  std::int64_t total_steps = 0;
+  std::optional<double> exposed_ms{};  ///< waited for other ranks' gradients (train/ranks/)
+  std::optional<double> mfu{};         ///< model FLOPs, percent of what the device is made for
+  std::optional<double> of_ceiling{};  ///< the same of what it was measured to do
   std::optional<double> valid_perplexity{};  ///< of text: exp(valid_loss)
 };
 
@@ -58,6 +64,8 @@ class RunRecord {
   /// Chooses the folder by the table above, makes it and writes config.toml.
   /// Throws Error(usage) where the table says refused, Error(storage) if it cannot be written.
   RunRecord(const Resolved& resolved, const TrainOptions& options);
+  /// Of another rank than the first: knows the folder, and writes nothing.
+  explicit RunRecord(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   const std::filesystem::path& folder() const { return folder_; }
 

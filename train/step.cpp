@@ -21,12 +21,14 @@ DType type_of_loss(const Model& model) {
   return accumulator_of(model.parameters->compute());
 }
 
-/// Gradients of the step, and its tally. Asks for nothing that a graph could not keep.
-void run_backward(const Model& model, const StepInputs& inputs, const Tensor& tally) {
+/// Gradients of the step, and its tally, to which it adds where `add`. `sync` is told which backward
+/// is the last. Asks for nothing that a graph could not keep.
+void run_backward(const Model& model, const StepInputs& inputs, const Tensor& tally,
+                  bool add = false, GradientSync* sync = nullptr) {
   model.parameters->forget_gradients();
-  if (inputs.micro_batches.empty()) tally.fill_zero();
-  bool add = false;
+  if (inputs.micro_batches.empty() && !add) tally.fill_zero();
   for (const MicroInputs& micro : inputs.micro_batches) {
+    if (sync != nullptr && &micro == &inputs.micro_batches.back()) sync->expect();
     Tensor predictions;
     Tape tape;
     const Tensor features = model.features(micro.tokens, micro.rows,
@@ -46,12 +48,17 @@ double StepResult::accuracy() const {
   return labels == 0 ? 0 : 100.0 * static_cast<double>(right) / static_cast<double>(labels);
 }
 
-TrainStep::TrainStep(const Model& model, AdamW& optimizer, GraphUse graphs)
+TrainStep::TrainStep(const Model& model, AdamW& optimizer, GraphUse graphs, StepPeers peers)
     : model_(model),
       optimizer_(optimizer),
       graphs_(model.parameters->device() == Device::cuda ? graphs : GraphUse::off),
-      tally_(Tensor::zeros({2}, DType::f64, model.parameters->device(), "tally")),
-      results_({2, 2}, model.parameters->device()) {}
+      peers_(peers),
+      said_(Tensor::zeros({3}, DType::f64, model.parameters->device(), "tally")),
+      tally_(said_.slice_flat(0, {2})),
+      results_({3, 2}, model.parameters->device()) {
+  if (peers.shards > 1) tree_.emplace(model.parameters->gradients(), peers.shards);
+  optimizer_.watch_loss(tally_);
+}
 
 TrainStep::~TrainStep() {
   for (auto& [shape, known] : known_) {
@@ -59,9 +66,12 @@ TrainStep::~TrainStep() {
   }
 }
 
-void TrainStep::launch(const GlobalBatch& batch, double lr) {
+void TrainStep::launch(std::span<const GlobalBatch> shards, double lr, double vote) {
   optimizer_.schedule(lr);
-  if (graphs_ == GraphUse::off) {
+  const GlobalBatch& batch = shards.front();
+  if (peers_.sync != nullptr || tree_) {
+    run_shards(shards, vote);
+  } else if (graphs_ == GraphUse::off) {
     run(inputs(batch));
   } else {
     const StepShape shape = shape_of(batch, Device::cuda);
@@ -70,18 +80,25 @@ void TrainStep::launch(const GlobalBatch& batch, double lr) {
     }
     run_known(known_[shape], batch);
   }
-  launched_.push_back({labels_of(batch), batch.labels});
-  results_.send({&tally_, &optimizer_.norm()});
+  launched_.push_back(batch.labels);
+  results_.send({&said_, &optimizer_.norm()});
 }
 
 StepResult TrainStep::finish() {
   const std::vector<double> numbers = results_.receive();
-  const Launched launched = launched_.front();
+  const std::int64_t labels = launched_.front();
   launched_.pop_front();
-  return {.loss = numbers[0] / static_cast<double>(launched.all_labels),
-          .labels = launched.labels,
+  double exposed = 0;
+  if (peers_.sync != nullptr) {
+    peers_.sync->require_all();
+    exposed = peers_.sync->exposed_ms();
+  }
+  return {.loss = numbers[0] / static_cast<double>(labels),
+          .labels = labels,
           .right = static_cast<std::int64_t>(numbers[1]),
-          .gradient_norm = numbers[2]};
+          .gradient_norm = numbers[3],
+          .votes = numbers[2],
+          .exposed_ms = exposed};
 }
 
 StepInputs TrainStep::inputs(const GlobalBatch& batch) const {
@@ -89,7 +106,27 @@ StepInputs TrainStep::inputs(const GlobalBatch& batch) const {
 }
 
 void TrainStep::run(const StepInputs& inputs) {
+  if (operation_done != nullptr) operation_done("batch", Pass::update, {});
   run_backward(model_, inputs, tally_);
+  if (!capturing_) before_update_();
+  optimizer_.launch();
+  if (operation_done != nullptr) operation_done("adamw", Pass::update, optimizer_.least_work());
+}
+
+/// The same of a batch in several pieces, on several ranks.
+void TrainStep::run_shards(std::span<const GlobalBatch> shards, double vote) {
+  check(static_cast<int>(shards.size()) == peers_.shards, "TrainStep: {} shards, got {}",
+        peers_.shards, shards.size());
+  said_.slice_flat(2, {1}).copy_from(Tensor::from(std::span<const double>(&vote, 1), {1}));
+  for (std::size_t i = 0; i < shards.size(); i++) {
+    run_backward(model_, inputs(shards[i]), tally_, i > 0, peers_.sync);
+    if (tree_) tree_->add();
+  }
+  if (peers_.sync != nullptr) {
+    peers_.sync->finish();
+    peers_.sync->sum(said_);
+  }
+  before_update_();
   optimizer_.launch();
 }
 
@@ -101,6 +138,7 @@ void TrainStep::run_known(Known& known, const GlobalBatch& batch) {
   if (seen == 2 && !full && (known.worth_it || graphs_ == GraphUse::on)) capture(known, batch);
   if (known.graph != nullptr) {
     if (seen > 2) refill(known.inputs, batch);
+    before_update_();
     device_calls().start_graph(known.graph);
     graph_starts_++;
     return;
@@ -126,15 +164,18 @@ void TrainStep::capture(Known& known, const GlobalBatch& batch) {
   known.inputs = inputs(batch);
   if (!gpu.begin_graph()) return;
   arena(Device::cuda).use_pool(kGraphPool);
+  capturing_ = true;
   try {
     run(known.inputs);
   } catch (const Error& error) {
+    capturing_ = false;
     if (error.code() != ExitCode::memory) throw;
     // The pool does not fit beside what the steps before used: they go on as they were.
     arena(Device::cuda).use_pool(0);
     if (void* unfinished = gpu.end_graph()) gpu.release_graph(unfinished);
     return;
   }
+  capturing_ = false;
   arena(Device::cuda).use_pool(0);
   known.graph = gpu.end_graph();
 }

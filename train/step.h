@@ -8,12 +8,18 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
+#include <optional>
+#include <span>
 #include <string>
+#include <utility>
 
 #include "core/late_copies.h"
 #include "models/model.h"
 #include "train/optimizer.h"
+#include "train/ranks/gradient_sync.h"
+#include "train/ranks/shard_tree.h"
 #include "train/settings.h"
 #include "train/step_inputs.h"
 
@@ -21,24 +27,36 @@ namespace farsight {
 
 struct StepResult {
   double loss = 0;           ///< mean over the labels of the global batch
-  std::int64_t labels = 0;   ///< of this rank's share
+  std::int64_t labels = 0;   ///< of this rank's share; TrainStep: of all ranks
   std::int64_t right = 0;    ///< of them, predicted by the argmax
   double gradient_norm = 0;  ///< before clipping; TrainStep only
-  double accuracy() const;   ///< percent
+  double votes = 0;          ///< of all ranks; TrainStep only
+  double exposed_ms = 0;  ///< waited for other ranks' gradients after the backward; TrainStep only
+  double accuracy() const;  ///< percent
+};
+
+/// What a step has to do with other ranks and logical shards; nothing by itself.
+struct StepPeers {
+  GradientSync* sync = nullptr;  ///< the other ranks
+  int shards = 1;  ///< of a batch, that this rank computes and sums in a tree (train.reproducible)
 };
 
 class TrainStep {
  public:
-  TrainStep(const Model& model, AdamW& optimizer, GraphUse graphs);
+  TrainStep(const Model& model, AdamW& optimizer, GraphUse graphs, StepPeers peers = {});
   ~TrainStep();
   TrainStep(const TrainStep&) = delete;
   TrainStep& operator=(const TrainStep&) = delete;
 
   /// Queues a step. At most LateCopies::kMost may be under way.
-  void launch(const GlobalBatch& batch, double lr);
+  void launch(const GlobalBatch& batch, double lr) { launch(std::span(&batch, 1), lr); }
+  /// `shards`: StepPeers::shards of them. `vote`: what this rank has to say; finish() gives the sum.
+  void launch(std::span<const GlobalBatch> shards, double lr, double vote = 0);
   /// What the oldest step under way gave; waits for it. After a gradient that is not finite no step
   /// moves the parameters any more.
   StepResult finish();
+  /// Called between whatever a step reads of the parameters and what changes them, or earlier.
+  void before_update(std::function<void()> call) { before_update_ = std::move(call); }
   int under_way() const { return results_.under_way(); }
   /// Steps that were started as a graph.
   std::int64_t graph_starts() const { return graph_starts_; }
@@ -54,6 +72,7 @@ class TrainStep {
 
   StepInputs inputs(const GlobalBatch& batch) const;
   void run(const StepInputs& inputs);
+  void run_shards(std::span<const GlobalBatch> shards, double vote);
   void run_known(Known& known, const GlobalBatch& batch);
   void measure(Known& known, const StepInputs& inputs);
   void capture(Known& known, const GlobalBatch& batch);
@@ -61,12 +80,14 @@ class TrainStep {
   const Model& model_;
   AdamW& optimizer_;
   GraphUse graphs_;
+  std::function<void()> before_update_ = [] {};
+  bool capturing_ = false;  ///< a graph, which waits for nothing outside of it
+  StepPeers peers_;
+  std::optional<ShardTree> tree_;
+  Tensor said_;   // [3] f64: tally and vote, what ranks sum
   Tensor tally_;  // [2] f64: loss summed over labels, labels predicted right
   LateCopies results_;
-  struct Launched {
-    std::int64_t labels = 0, all_labels = 0;  // this rank's, all ranks'
-  };
-  std::deque<Launched> launched_;
+  std::deque<std::int64_t> launched_;  // labels of all ranks
   std::map<StepShape, Known> known_;
   std::int64_t graph_starts_ = 0;
 };

@@ -14,9 +14,10 @@ constexpr VerbOption kCommon[] = {
     {"version", "", "print version, commit and what it was built for, and stop"},
 };
 constexpr VerbOption kTrain[] = {
-    {"resume", "auto|never|PATH",
-     "auto continues a run of the same settings that did not finish; PATH is a run or a "
-     "checkpoint, whose settings are taken too [auto]"},
+    {"resume", "auto|never|step-K|PATH",
+     "auto continues a run of the same settings that did not finish, and, where it is written, "
+     "passes over a damaged checkpoint; step-K goes on from that one of the run; PATH is a run or "
+     "a checkpoint, whose settings are taken too [auto]"},
     {"dry-run", "", "print the plan (parameters, tokens, steps, memory, FLOPs) and stop"},
     {"overwrite", "", "delete the run that is already in the folder"},
 };
