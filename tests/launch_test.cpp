@@ -176,6 +176,7 @@ TEST_CASE("ranks as processes: one that is stopped is named when the time is ove
   const Words words = train_words({{"run.out", "run"},
                                    {"train.steps", "100000"},
                                    {"ranks.timeout", "0.5"},
+                                   {"eval.interval", "1000000"},
                                    {"log.interval", "1"}});
   const int port = free_port();
   std::vector<ChildProcess> ranks;
