@@ -72,7 +72,8 @@ class Opener {
   TokenShards open(const std::string& text) {
     if (const auto folder = shards_in(text)) {
       TokenShards shards = TokenShards::open(*folder);
-      if (named()) shards.require_tokenizer(tokenizer().fingerprint());
+      const bool knows = !shards.tokenizer_fingerprint().empty();  // imported ids may not
+      if (knows && named()) shards.require_tokenizer(tokenizer().fingerprint());
       return shards;
     }
     const DataSettings& data = settings_.data;
