@@ -17,10 +17,18 @@ constexpr int kSumThreads = 1024;
 constexpr float kLowest = -1e38f;  // stands for minus infinity where a difference is taken
 
 /// Calls f(v, x[]) for the elements that this thread owns, in increasing order of v: vectors whole,
-/// the edges one by one.
+/// the edges one by one. `alike`: the same elements whatever the row's address, so that equal rows have
+/// equal bits; one by one where rows begin at odd addresses.
 template <class T, int kThreads, class One, class Many>
-__device__ inline void for_each_owned(const T* row, std::int64_t V, One one, Many many) {
+__device__ inline void for_each_owned(const T* row, std::int64_t V, bool alike, One one,
+                                      Many many) {
   constexpr int N = kVector<T>;
+  if (alike && V % N != 0) {
+    for (std::int64_t v = threadIdx.x; v < V; v += kThreads) {
+      one(v);
+    }
+    return;
+  }
   const int to_aligned =
       static_cast<int>((16 - reinterpret_cast<std::uintptr_t>(row) % 16) % 16 / sizeof(T));
   const std::int64_t head = to_aligned < V ? to_aligned : V;
@@ -83,7 +91,7 @@ __global__ void __launch_bounds__(kThreads) forward(const __grid_constant__ Cros
     }
   };
   for_each_owned<T, kThreads>(
-      row, a.V,
+      row, a.V, a.alike,
       [&](std::int64_t v) {
         const float x = to_float(row[v]);
         see(x, v);
@@ -145,7 +153,8 @@ __global__ void __launch_bounds__(kThreads) backward(const __grid_constant__ Cro
     return factor * (v == target ? chance - 1.0f : chance);
   };
   for_each_owned<T, kThreads>(
-      row, a.V, [&](std::int64_t v) { row[v] = from_float<T>(gradient(to_float(row[v]), v)); },
+      row, a.V, false,
+      [&](std::int64_t v) { row[v] = from_float<T>(gradient(to_float(row[v]), v)); },
       [&](std::int64_t v) {
         float x[N];
         load_vector(row + v, x);

@@ -176,6 +176,7 @@ void cross_entropy_rows(const Tensor& logits, const Tensor& targets, const Tenso
                            .predictions = predictions.data<std::int32_t>(),
                            .R = logits.dim(0),
                            .V = logits.dim(1),
+                           .alike = true,
                            .type = logits.dtype()};
   FARSIGHT_LAUNCH(cross_entropy_forward, logits.device(), a);
 }

@@ -23,7 +23,8 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& w, const Tensor& targ
 Tensor argmax_rows(const Tensor& logits);
 
 /// losses[i] = log sum_v exp(logits[i,v]) - logits[i, targets[i]], 0 where targets[i] is -1, and the
-/// argmax of each row, both written where they are wanted; outside the tape.
+/// argmax of each row, both written where they are wanted; outside the tape. What a row gives
+/// depends on its numbers alone, bit by bit, and not on its place among the others.
 ///   logits: [R, V], dense   targets: [R] i32   losses: [R] f32 (f64)   predictions: [R] i32
 void cross_entropy_rows(const Tensor& logits, const Tensor& targets, const Tensor& losses,
                         const Tensor& predictions);
@@ -37,6 +38,7 @@ struct CrossEntropyArgs {
   const void* dloss = nullptr;            // [1] f32 (f64)
   std::int64_t R = 0, V = 0;
   double scale = 1;
+  bool alike = false;  // equal rows have equal bits, whatever their addresses
   DType type = DType::f32;
 };
 
