@@ -8,7 +8,7 @@
 #include "tests/temporary_folder.h"
 #include "train/reference.h"
 #include "train/repro/claims.h"
-#include "train/repro/outcome.h"
+#include "train/repro/outcomes.h"
 #include "train/repro/plan.h"
 #include "train/repro/seeds.h"
 
@@ -209,6 +209,44 @@ TEST_CASE("repro: the learning rate is chosen by validation, never by the test")
   CHECK(!none.rate_of(training));
   CHECK(!none.accuracy({training, "standard"}));
   CHECK(none.problem({training, "standard"}) == "not started");
+}
+
+TEST_CASE("repro: rates are never mixed, not even where no validation can be read") {
+  ReproOptions options;
+  options.wanted = {.tables = {}, .figures = {"4"}};
+  options.rates = {1e-3, 3e-3};
+  const std::vector<PlannedRun> runs = plan_runs(options);
+  REQUIRE(runs.size() == 2);
+  const Trial trial = {{"mamba", "standard"}, "standard"};
+  std::vector<RunOutcome> unclear = {outcome_with(80, 10), outcome_with(90, 20)};
+  for (RunOutcome& outcome : unclear)
+    outcome.validation.reset();
+  const Outcomes outcomes(runs, unclear);
+  CHECK(!outcomes.rate_of(trial.training));
+  CHECK(!outcomes.accuracy(trial));
+  CHECK(mentions(outcomes.problem(trial), "no validation can be read"));
+  CHECK(!outcomes.complete(options.wanted));
+  unclear[0].validation = 50;  // the only one that is known
+  CHECK(Outcomes(runs, unclear).accuracy(trial)->mean == 10);
+  CHECK(Outcomes(runs, unclear).complete(options.wanted));
+  options.rates = {1e-3};  // nothing to choose from
+  unclear.resize(1);
+  unclear[0].validation.reset();
+  CHECK(Outcomes(plan_runs(options), unclear).accuracy(trial)->mean == 10);
+}
+
+TEST_CASE("repro: a claim whose premise does not hold is not judged") {
+  const Trial own = {{"mamba", "k1v1"}, "k1v1"}, other = {{"mamba", "k1v1"}, "k1v2"};
+  const Claim claim = {"c", "2", "", {{.trial = other, .most = 5}}, {{.trial = own, .least = 50}}};
+  const auto verdict = [&](std::optional<double> premise, std::optional<double> value) {
+    return judge(claim, [=](const Trial& trial) { return trial == own ? premise : value; });
+  };
+  CHECK(verdict(99, 0) == Verdict::pass);
+  CHECK(verdict(99, 20) == Verdict::fail);
+  CHECK(verdict(10, 0) == Verdict::none);  // it has learned nothing: nothing fails either
+  CHECK(verdict(10, 20) == Verdict::none);
+  CHECK(verdict(std::nullopt, 0) == Verdict::missing);
+  CHECK(verdict(std::nullopt, 20) == Verdict::fail);
 }
 
 }  // namespace

@@ -2,10 +2,13 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 
 #include "core/json.h"
 #include "tests/temporary_folder.h"
+#include "train/repro/plain_text.h"
 #include "train/repro/repro_report.h"
 #include "train/repro/repro_tables.h"
 #include "train/repro/view.h"
@@ -48,6 +51,7 @@ void finish(const fs::path& out, const PlannedRun& run, double accuracy,
                                     {"seconds", 1.5},
                                     {"tokens_per_second", 400.0},
                                     {"stopped_by", "steps"},
+                                    {"parameter_hash", "ab12"},
                                     {"tested_step", tested_step},
                                     {"device", "cpu (1 thread)"}});
   write_plainly(paths.folder / "result.json", result.dump());
@@ -97,11 +101,14 @@ TEST_CASE("repro: what is unfinished, failed or damaged is a problem of its run 
   write_plainly(paths.failure, "exit code 6: training diverged\n");
   CHECK(read_outcome(runs[0], paths).problem == "failed: exit code 6: training diverged");
   fs::remove(paths.failure);
+  CHECK(!result_is_damaged(runs[0], paths));
   for (const char* damage : {"", "{", "{\"accuracy\": 3}", "[]"}) {
     write_plainly(paths.folder / "result.json", damage);
+    CHECK(!is_trained(runs[0], paths));
+    CHECK(result_is_damaged(runs[0], paths));
     const RunOutcome outcome = read_outcome(runs[0], paths);
     CHECK(!outcome.trained);
-    CHECK(!outcome.problem.empty());
+    CHECK(outcome.problem == "its result.json is damaged");
   }
   finish(folder.path(), runs[0], 98);
   write_plainly(paths.folder / "config.toml", "not = [a setting");
@@ -114,22 +121,86 @@ TEST_CASE("repro: tests that the run does not make itself are made after it, onc
   options.wanted = {.tables = {}, .figures = {"6a"}};
   const PlannedRun run = plan_runs(options).front();
   const RunPaths paths = paths_of(folder.path(), run);
-  CHECK(further_tests(run) == std::vector<std::string>{"position-robustness"});
-  finish(folder.path(), run, 98);
+  const std::vector<std::string> further = {"position-robustness"};
+  CHECK(further_tests(run, paths) == further);
+  PlannedRun own = run;
+  own.tests = {"standard", "last", "shuffle"};
+  finish(folder.path(), own, 98);
+  CHECK(further_tests(own, paths).empty());
+  CHECK(is_tested(own, paths));
+  CHECK(further_tests(run, paths) == further);
   CHECK(!is_tested(run, paths));
   CHECK(mentions(read_outcome(run, paths).problem, "not tested"));
   fs::create_directories(paths.tests.parent_path());
-  write_plainly(paths.tests,
-                "{\"position-robustness\":{\"pair\":90,\"token\":90,\"cells\":{},"
-                "\"sections\":{\"0-25\":80,\"25-50\":5,\"50-75\":3,\"75-100\":2,\"none\":10}}}");
+  const auto tested_with = [&](const std::string& hash) {
+    write_plainly(
+        paths.tests,
+        "{\"position-robustness\":{\"pair\":90,\"token\":90,\"cells\":{}," + hash +
+            "\"sections\":{\"0-25\":80,\"25-50\":5,\"50-75\":3,\"75-100\":2,\"none\":10}}}");
+  };
+  tested_with("\"parameter_hash\":\"ab12\",");
   CHECK(is_tested(run, paths));
   const Outcomes outcomes({run}, {read_outcome(run, paths)});
   CHECK(*outcomes.section_shares({run.training, "position-robustness"}) ==
         std::vector<double>{80, 5, 3, 2, 10});
-  // Trained anew since: the scores are another model's.
+  // Copied, unpacked, touched: times say nothing.
   fs::last_write_time(paths.folder / "result.json",
                       fs::last_write_time(paths.tests) + std::chrono::seconds(5));
+  CHECK(is_tested(run, paths));
+  // Trained anew since: the scores are another model's.
+  tested_with("\"parameter_hash\":\"ab13\",");
   CHECK(!is_tested(run, paths));
+  CHECK(!read_outcome(run, paths).scores.contains("position-robustness"));
+  tested_with("");
+  CHECK(!is_tested(run, paths));
+}
+
+TEST_CASE("repro: a run that has not tested what it should have is tested after it") {
+  const TemporaryFolder folder;
+  const PlannedRun run = plan_runs(table_one(folder.path())).front();
+  const RunPaths paths = paths_of(folder.path(), run);
+  CHECK(further_tests(run, paths).empty());
+  PlannedRun less = run;
+  less.tests = {"standard"};
+  finish(folder.path(), less, 98);
+  CHECK(further_tests(run, paths) == std::vector<std::string>{"last", "shuffle"});
+  CHECK(!is_tested(run, paths));
+}
+
+TEST_CASE("repro: damaged lines of the metrics cost themselves alone") {
+  const TemporaryFolder folder;
+  const PlannedRun run = plan_runs(table_one(folder.path())).front();
+  const RunPaths paths = paths_of(folder.path(), run);
+  finish(folder.path(), run, 98);
+  const std::string metrics = read_plainly(paths.folder / "metrics.jsonl");
+  write_plainly(paths.folder / "metrics.jsonl",
+                "\xff\x01{\n[]\n" + metrics + "{\"step\":9,\"valid");
+  CHECK(*read_outcome(run, paths).validation == 60);
+}
+
+TEST_CASE("repro: the terminal's tables and verdicts are no wider than the terminal") {
+  const TemporaryFolder folder;
+  ReproOptions options = table_one(folder.path());
+  options.wanted = all_exhibits();
+  const std::vector<PlannedRun> runs = plan_runs(options);
+  finish(folder.path(), runs[0], 98);
+  const Outcomes outcomes = outcomes_of(runs, folder.path());
+  for (const std::size_t columns : {std::size_t{100}, std::size_t{72}}) {
+    std::string text;
+    for (const ExhibitTable& table : exhibit_tables()) {
+      const std::string plain = plain_table(table, outcomes, columns);
+      for (const std::string& column : table.columns)
+        CHECK_MESSAGE(mentions(plain, column), column);
+      text += plain;
+    }
+    CHECK(mentions(text, "98.00 (99.72)"));
+    text += plain_verdicts("order", order_claims(), outcomes, columns);
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = std::min(text.find('\n', begin), text.size());
+      CHECK_MESSAGE(end - begin <= columns, text.substr(begin, end - begin));
+      begin = end + 1;
+    }
+  }
 }
 
 TEST_CASE("repro: a table has ours, the paper's, the ceiling and a verdict, and hides no cell") {
@@ -169,7 +240,7 @@ TEST_CASE("repro: a report over a half-finished reproduction is whole and says w
   finish(folder.path(), runs.front(), 98);  // standard x mamba, and no checkpoint of it
   const ReproReport report =
       make_repro_report(options, outcomes_of(runs, folder.path()), Device::cpu);
-  CHECK(mentions(report.verdicts, "missing  T2"));
+  CHECK(mentions(report.verdicts, "missing     T2"));
   const std::string page = read_plainly(folder / "repro.md");
   for (const char* part : {"1 of 32 runs are trained", "not started", "Figure 6b", "Figure 10",
                            "mamba trained on k2v2"}) {

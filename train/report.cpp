@@ -189,7 +189,7 @@ std::string metrics_table(const std::vector<TaskAccuracy>& accuracy) {
   return text;
 }
 
-Json accuracy_json(const std::vector<TaskAccuracy>& accuracy) {
+Json accuracy_json(const std::vector<TaskAccuracy>& accuracy, std::string_view parameter_hash) {
   Json json = Json::object();
   for (const TaskAccuracy& entry : accuracy) {
     Json task = Json::object({{"pair", entry.pair},
@@ -206,6 +206,7 @@ Json accuracy_json(const std::vector<TaskAccuracy>& accuracy) {
     for (const auto& [cell, percent] : entry.cell_ceilings) {
       task["cell_ceilings"][cell] = percent;
     }
+    if (!parameter_hash.empty()) task["parameter_hash"] = parameter_hash;
     task["by_position"] = bins_json(entry.breakdown.by_position);
     task["by_distance"] = bins_json(entry.breakdown.by_distance);
     add_details(entry, task);

@@ -51,8 +51,9 @@ struct RunResult {
 /// seconds, tokens_per_second, seed, accuracy {task: {pair, token, case, micro_pair, cells}}, ...
 Json result_json(const Settings& settings, const RunResult& result);
 
-/// The member `accuracy` of result.json.
-Json accuracy_json(const std::vector<TaskAccuracy>& accuracy);
+/// The member `accuracy` of result.json. What eval prints names the parameters beside each task: the
+/// parameter_hash of the run's result.json, if it is that model that was tested.
+Json accuracy_json(const std::vector<TaskAccuracy>& accuracy, std::string_view parameter_hash = "");
 /// Token, case and micro pair accuracy of each task beside its pair accuracy and ceilings, a
 /// Markdown table; then, where they were measured, the shares of sections and the shortcut indices.
 std::string metrics_table(const std::vector<TaskAccuracy>& accuracy);

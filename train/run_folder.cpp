@@ -1,6 +1,9 @@
 #include "train/run_folder.h"
 
+#include <algorithm>
+
 #include "core/check.h"
+#include "core/files.h"
 #include "train/checkpoint.h"
 #include "train/toml.h"
 
@@ -28,6 +31,24 @@ fs::path best_or_latest(const fs::path& run) {
 fs::path trained_checkpoint(const fs::path& run) {
   const fs::path found = best_or_latest(run);
   require(!found.empty(), ExitCode::data, "'{}' has no checkpoint: train it first", run.string());
+  return found;
+}
+
+MetricLines metric_lines(const fs::path& run) {
+  MetricLines found;
+  const fs::path path = run / "metrics.jsonl";
+  std::error_code none;
+  const std::string text = fs::exists(path, none) ? read_file(path) : "";
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    try {
+      found.lines.push_back(
+          Json::parse(std::string_view(text).substr(begin, end - begin), path.string()));
+    } catch (const Error&) {
+      found.unreadable++;
+    }
+    begin = end + 1;
+  }
   return found;
 }
 

@@ -233,18 +233,9 @@ RunFiles read_run(const fs::path& folder) {
   for (const Assignment& assignment : read_toml_file(folder / "config.toml")) {
     assignment.setting->set(run.settings, assignment.value);
   }
-  const fs::path metrics = folder / "metrics.jsonl";
-  const std::string lines = fs::exists(metrics, none) ? read_file(metrics) : "";
-  for (std::size_t begin = 0; begin < lines.size();) {
-    const std::size_t end = std::min(lines.find('\n', begin), lines.size());
-    try {
-      run.metrics.push_back(
-          Json::parse(std::string_view(lines).substr(begin, end - begin), metrics.string()));
-    } catch (const Error&) {
-      run.unreadable_lines++;
-    }
-    begin = end + 1;
-  }
+  MetricLines metrics = metric_lines(folder);
+  run.metrics = std::move(metrics.lines);
+  run.unreadable_lines = metrics.unreadable;
   if (fs::exists(folder / "result.json", none)) run.result = read_json(folder / "result.json");
   return run;
 }

@@ -105,9 +105,12 @@ std::vector<Claim> make_orders() {
         higher_by(mamba("standard", "standard"), mamba("standard", "shuffle"), 40)}},
       {"T1 last carries further",
        "1",
-       "last-trained generalises better than standard-trained",
+       "last-trained generalises better than standard-trained, where both are good at their own "
+       "(at "
+       "least 50)",
        {higher(mamba("last", "standard"), mamba("standard", "last")),
-        higher(mamba("last", "shuffle"), mamba("standard", "shuffle"))}},
+        higher(mamba("last", "shuffle"), mamba("standard", "shuffle"))},
+       {at_least(mamba("last", "last"), 50), at_least(mamba("standard", "standard"), 50)}},
       {"T1 shuffle is good everywhere",
        "1",
        "shuffle-trained is at least 50 on each placement, and better on standard than on shuffle",
@@ -117,15 +120,15 @@ std::vector<Claim> make_orders() {
       {"T2 more value tokens than trained",
        "2",
        "trained on k1v1 and good at it (at least 50), k1v2 and k2v2 fail (at most 5)",
-       {at_least(mamba("k1v1", "k1v1"), 50), at_most(mamba("k1v1", "k1v2"), 5),
-        at_most(mamba("k1v1", "k2v2"), 5)}},
+       {at_most(mamba("k1v1", "k1v2"), 5), at_most(mamba("k1v1", "k2v2"), 5)},
+       {at_least(mamba("k1v1", "k1v1"), 50)}},
       {"T2 part of the key is enough",
        "2",
        "trained on k1v2 and good at it (at least 50), k2v2 is answered within 2 points of k1v2: "
        "one "
        "key token decides",
-       {at_least(mamba("k1v2", "k1v2"), 50),
-        higher_by(mamba("k1v2", "k2v2"), mamba("k1v2", "k1v2"), -2)}},
+       {higher_by(mamba("k1v2", "k2v2"), mamba("k1v2", "k1v2"), -2)},
+       {at_least(mamba("k1v2", "k1v2"), 50)}},
       {"T3 the gate finds dense n-grams", "3",
        "K4V8-Shuffle: global selection at least 5 points above Mamba with one, two and four times "
        "the state",
@@ -198,7 +201,13 @@ Verdict judge(const Condition& condition, const Accuracies& accuracies) {
 }
 
 Verdict judge(const Claim& claim, const Accuracies& accuracies) {
+  for (const Condition& premise : claim.premises) {
+    if (judge(premise, accuracies) == Verdict::fail) return Verdict::none;
+  }
   Verdict verdict = Verdict::none;
+  for (const Condition& premise : claim.premises) {
+    verdict = worse(verdict, judge(premise, accuracies));
+  }
   for (const Condition& condition : claim.conditions) {
     verdict = worse(verdict, judge(condition, accuracies));
   }

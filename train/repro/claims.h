@@ -29,6 +29,8 @@ struct Claim {
   std::string table;      ///< "3"
   std::string statement;  ///< what holds if it passes
   std::vector<Condition> conditions{};
+  /// Without these nothing is claimed: a model that has learned no task carries nothing anywhere.
+  std::vector<Condition> premises{};
 };
 
 /// The bands of results.md section 8, for the paper's models and sizes.
@@ -42,7 +44,8 @@ using Accuracies = std::function<std::optional<double>(const Trial&)>;
 /// missing: a number that it needs is not there.
 Verdict judge(const Condition& condition, const Accuracies& accuracies);
 
-/// fail: one of the conditions fails; missing: none fails, but one is missing.
+/// none: a premise does not hold, so there is nothing to judge; fail: one of the conditions fails;
+/// missing: none fails, but one is missing, or a premise is.
 Verdict judge(const Claim& claim, const Accuracies& accuracies);
 
 /// Of one number in a table: every condition on it alone, of all bands. none: there is no such

@@ -1,14 +1,19 @@
 #include "train/repro/estimate.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdlib>
 #include <set>
 
+#include "core/check.h"
 #include "core/clock.h"
+#include "core/file_calls.h"
+#include "core/files.h"
 #include "core/parallel.h"
 #include "train/from_settings.h"
+#include "train/interrupts.h"
 #include "train/optimizer.h"
 #include "train/plan.h"
 #include "train/repro/outcome.h"
@@ -17,6 +22,8 @@
 
 namespace farsight {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr double kEnoughSeconds = 0.3;   // of measured steps
 constexpr double kMostFlops = 3e10;      // of a measured step on a CPU: about a second
@@ -98,12 +105,37 @@ std::vector<PlannedRun> one_of_each(const std::vector<PlannedRun>& runs,
   return chosen;
 }
 
+/// A folder in `out`, on the disk that the runs are for, removed when it goes; and `out` with it if
+/// it was not there before.
+class ScratchFolder {
+ public:
+  explicit ScratchFolder(const fs::path& out) : out_(out), made_(!fs::exists(out)) {
+    make_output_folder(out);
+    std::string name = (out / ".measuring-XXXXXX").string();
+    require(mkdtemp(name.data()) != nullptr, ExitCode::storage, "cannot make a folder in {}: {}",
+            out.string(), reason(errno));
+    path_ = name;
+  }
+  ~ScratchFolder() {
+    std::error_code none;
+    fs::remove_all(path_, none);
+    if (made_) fs::remove(out_, none);  // if it is empty
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path out_, path_;
+  bool made_;
+};
+
 /// On a GPU in processes of their own: what this one took there would be missing for the runs.
-void measure_in_children(const std::vector<PlannedRun>& runs, const Machine& machine,
-                         std::map<std::string, double>& tokens_per_second) {
-  namespace fs = std::filesystem;
-  const fs::path folder = fs::temp_directory_path() / fmt::format("farsight-measure-{}", getpid());
-  fs::create_directories(folder);
+void measure_in_children(const std::vector<PlannedRun>& runs, const fs::path& out,
+                         const Machine& machine, std::map<std::string, double>& tokens_per_second) {
+  if (runs.empty()) return;
+  const ScratchFolder scratch(out);
+  const fs::path& folder = scratch.path();
   std::vector<Job> jobs;
   for (PlannedRun run : runs) {
     for (const auto& [name, text] :
@@ -119,15 +151,18 @@ void measure_in_children(const std::vector<PlannedRun>& runs, const Machine& mac
     command.words = training_words(run, folder / job.name, machine.settings());
     command.words.insert(command.words.begin(), program_of(run.training));
   }
-  run_jobs(jobs, machine.slots, {});
+  const CatchInterrupts catching;
+  run_jobs(jobs, machine.slots, {.interrupted = [] { return CatchInterrupts::requested(); }});
+  if (CatchInterrupts::requested()) {
+    fail(CatchInterrupts::exit_code(), "farsight repro: ended by {} while speeds were measured",
+         CatchInterrupts::name());
+  }
   for (const Job& job : jobs) {
     const auto progress = progress_of_run(folder / job.name);
     if (progress && progress->tokens_per_second > 0) {
       tokens_per_second[job.name] = progress->tokens_per_second;
     }
   }
-  std::error_code none;
-  fs::remove_all(folder, none);
 }
 
 }  // namespace
@@ -142,7 +177,7 @@ std::vector<RunCost> estimate_costs(const std::vector<PlannedRun>& runs,
     }
   }
   if (machine.device == Device::cuda) {
-    measure_in_children(one_of_each(runs, tokens_per_second), machine, tokens_per_second);
+    measure_in_children(one_of_each(runs, tokens_per_second), out, machine, tokens_per_second);
   }
   const WithThreads with(machine.threads);
   std::vector<RunCost> costs;

@@ -216,6 +216,7 @@ class Scheduler {
       return;
     }
     if (stopping_) return change(job, JobState::stopped);
+    status.exit_code = end.exit_code;
     if (end.exit_code != 0) status.reason = reason_of(end, jobs_[job].log);
     // The same command gives the same bits: these ends would come again.
     const bool hopeless =

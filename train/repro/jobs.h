@@ -36,6 +36,7 @@ struct JobStatus {
   std::size_t slot = 0;        ///< while it runs
   double began = 0, took = 0;  ///< seconds
   std::string reason{};        ///< of the last failure: "exit code 6: training diverged at ..."
+  int exit_code = -1;          ///< of the last failure; -1: a signal, or it did not start
 };
 
 /// What is told while they run. Indices are those of the jobs.

@@ -8,8 +8,8 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/json.h"
-#include "data/task_description.h"
 #include "train/run_folder.h"
+#include "train/task.h"
 
 namespace farsight {
 namespace {
@@ -47,18 +47,6 @@ void add_scores(const Json& accuracy, std::map<std::string, TestScore>& scores) 
   }
 }
 
-/// Lines of metrics.jsonl; a torn last one is left out.
-std::vector<Json> metric_lines(const fs::path& folder) {
-  std::vector<Json> lines;
-  const fs::path path = folder / "metrics.jsonl";
-  const std::string text = read_file(path);
-  for (std::size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos;
-       begin = end + 1) {
-    lines.push_back(Json::parse(text.substr(begin, end - begin), path.string()));
-  }
-  return lines;
-}
-
 std::optional<double> validation_at(const fs::path& folder, std::int64_t step) {
   std::optional<double> found;
   for (const Validation& validation : validations_of(folder)) {
@@ -78,12 +66,14 @@ std::string progress_of(const PlannedRun& run, const RunPaths& paths) {
   if (!fs::exists(paths.folder / "config.toml", none)) return "not started";
   const std::string other = other_settings(run, paths);
   if (!other.empty()) return "the folder holds a run of other settings: " + other;
-  const std::vector<Json> lines = metric_lines(paths.folder);
-  if (lines.empty()) return "begun";
-  return fmt::format("not finished: {} steps done", lines.back().at("step").as_int());
+  if (fs::exists(paths.folder / "result.json", none)) return "its result.json is damaged";
+  const std::vector<Json> lines = metric_lines(paths.folder).lines;
+  const std::optional<double> step = lines.empty() ? std::nullopt : number_in(lines.back(), "step");
+  return step ? fmt::format("not finished: {:.0f} steps done", *step) : "begun";
 }
 
-void read_result(const Json& json, RunOutcome& outcome) {
+RunOutcome read_result(const Json& json) {
+  RunOutcome outcome;
   add_scores(json.at("accuracy"), outcome.scores);
   outcome.steps = json.at("steps").as_int();
   outcome.tokens = json.at("tokens").as_int();
@@ -92,17 +82,65 @@ void read_result(const Json& json, RunOutcome& outcome) {
   outcome.tokens_per_second = json.at("tokens_per_second").as_double();
   outcome.stopped_by = json.at("stopped_by").as_string();
   outcome.device = json.at("device").as_string();
+  outcome.parameter_hash = json.at("parameter_hash").as_string();
+  outcome.tested_step = json.at("tested_step").as_int();
+  outcome.trained = true;
+  return outcome;
+}
+
+/// What result.json says; nothing where it is not there, is damaged, or is another run's.
+std::optional<RunOutcome> finished(const PlannedRun& run, const RunPaths& paths) {
+  std::error_code none;
+  if (!fs::exists(paths.folder / "result.json", none)) return std::nullopt;
+  if (!other_settings(run, paths).empty()) return std::nullopt;
+  try {
+    return read_result(read_json(paths.folder / "result.json"));
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+/// Of the tests that were made after the training: those of the very parameters that it ended with.
+void add_later_scores(const fs::path& tests, RunOutcome& outcome) {
+  std::error_code none;
+  if (!fs::exists(tests, none)) return;
+  try {
+    const Json json = read_json(tests);
+    Json ours = Json::object();
+    for (const Json::Member& task : json.members()) {
+      const Json* hash = task.value.find("parameter_hash");
+      const bool same =
+          hash != nullptr && hash->is_string() && hash->as_string() == outcome.parameter_hash;
+      if (same) ours[task.key] = task.value;
+    }
+    add_scores(ours, outcome.scores);
+  } catch (const Error&) {
+    return;  // damaged: they will be made again
+  }
+}
+
+std::vector<std::string> tests_without_scores(const PlannedRun& run, const RunOutcome& outcome) {
+  std::vector<std::string> tests;
+  for (const std::string& test : run.tests) {
+    if (!outcome.scores.contains(test)) tests.push_back(test);
+  }
+  return tests;
 }
 
 }  // namespace
 
-std::vector<std::string> further_tests(const PlannedRun& run) {
-  const std::vector<std::string> own = test_tasks(run.training.task);
-  std::vector<std::string> further;
-  for (const std::string& test : run.tests) {
-    if (std::find(own.begin(), own.end(), test) == own.end()) further.push_back(test);
-  }
-  return further;
+std::vector<std::string> further_tests(const PlannedRun& run, const RunPaths& paths) {
+  if (const auto outcome = finished(run, paths)) return tests_without_scores(run, *outcome);
+  RunOutcome expected;
+  for (const std::string& test : test_tasks_of(run.settings))
+    expected.scores[test];
+  return tests_without_scores(run, expected);
+}
+
+bool result_is_damaged(const PlannedRun& run, const RunPaths& paths) {
+  std::error_code none;
+  return fs::exists(paths.folder / "result.json", none) && other_settings(run, paths).empty() &&
+         !finished(run, paths);
 }
 
 RunPaths paths_of(const fs::path& out, const PlannedRun& run) {
@@ -114,13 +152,9 @@ RunPaths paths_of(const fs::path& out, const PlannedRun& run) {
 
 std::vector<Validation> validations_of(const fs::path& folder) {
   std::vector<Validation> found;
-  try {
-    for (const Json& line : metric_lines(folder)) {
-      const Json* accuracy = line.find("valid_accuracy");
-      if (accuracy != nullptr) found.push_back({line.at("step").as_int(), accuracy->as_double()});
-    }
-  } catch (const Error&) {
-    return found;
+  for (const Json& line : metric_lines(folder).lines) {
+    const auto step = number_in(line, "step"), accuracy = number_in(line, "valid_accuracy");
+    if (step && accuracy) found.push_back({static_cast<std::int64_t>(*step), *accuracy});
   }
   return found;
 }
@@ -139,42 +173,28 @@ std::string other_settings(const PlannedRun& run, const RunPaths& paths) {
 }
 
 bool is_trained(const PlannedRun& run, const RunPaths& paths) {
-  std::error_code none;
-  return fs::exists(paths.folder / "result.json", none) && other_settings(run, paths).empty();
+  return finished(run, paths).has_value();
 }
 
 bool is_tested(const PlannedRun& run, const RunPaths& paths) {
-  const std::vector<std::string> tests = further_tests(run);
-  std::error_code none;
-  if (tests.empty()) return true;
-  if (!fs::exists(paths.tests, none)) return false;
-  // Tested before the training was finished again: an older model's numbers.
-  if (fs::last_write_time(paths.tests) < fs::last_write_time(paths.folder / "result.json")) {
-    return false;
-  }
-  try {
-    const Json json = read_json(paths.tests);
-    return std::all_of(tests.begin(), tests.end(),
-                       [&](const std::string& test) { return json.contains(test); });
-  } catch (const Error&) {
-    return false;
-  }
+  std::optional<RunOutcome> outcome = finished(run, paths);
+  if (!outcome) return false;
+  add_later_scores(paths.tests, *outcome);
+  return tests_without_scores(run, *outcome).empty();
 }
 
 RunOutcome read_outcome(const PlannedRun& run, const RunPaths& paths) {
   RunOutcome outcome;
   try {
-    if (!is_trained(run, paths)) {
+    std::optional<RunOutcome> found = finished(run, paths);
+    if (!found) {
       outcome.problem = progress_of(run, paths);
       return outcome;
     }
-    const Json result = read_json(paths.folder / "result.json");
-    read_result(result, outcome);
-    outcome.validation = validation_at(paths.folder, result.at("tested_step").as_int());
-    outcome.trained = true;
-    if (is_tested(run, paths)) {
-      if (!further_tests(run).empty()) add_scores(read_json(paths.tests), outcome.scores);
-    } else {
+    outcome = std::move(*found);
+    outcome.validation = validation_at(paths.folder, outcome.tested_step);
+    add_later_scores(paths.tests, outcome);
+    if (!tests_without_scores(run, outcome).empty()) {
       std::error_code none;
       outcome.problem = fs::exists(paths.failure, none)
                             ? "trained, but its tests failed: " + first_line_of(paths.failure)
@@ -184,83 +204,6 @@ RunOutcome read_outcome(const PlannedRun& run, const RunPaths& paths) {
     outcome.problem = error.what();
   }
   return outcome;
-}
-
-Outcomes::Outcomes(std::vector<PlannedRun> runs, std::vector<RunOutcome> outcomes)
-    : runs_(std::move(runs)), outcomes_(std::move(outcomes)) {
-  check(runs_.size() == outcomes_.size(), "Outcomes: {} runs and {} outcomes", runs_.size(),
-        outcomes_.size());
-}
-
-std::optional<double> Outcomes::rate_of(const Training& training) const {
-  std::map<double, std::vector<double>> validations;
-  for (std::size_t i = 0; i < runs_.size(); i++) {
-    if (runs_[i].training == training && outcomes_[i].validation) {
-      validations[runs_[i].settings.train.lr].push_back(*outcomes_[i].validation);
-    }
-  }
-  std::optional<double> best;
-  double highest = 0;
-  for (const auto& [rate, values] : validations) {
-    const double mean = seed_statistics(values).mean;
-    if (best && mean <= highest) continue;
-    best = rate;
-    highest = mean;
-  }
-  return best;
-}
-
-std::vector<std::size_t> Outcomes::chosen(const Training& training) const {
-  const std::optional<double> rate = rate_of(training);
-  std::vector<std::size_t> runs;
-  for (std::size_t i = 0; i < runs_.size(); i++) {
-    if (runs_[i].training == training && (!rate || runs_[i].settings.train.lr == *rate)) {
-      runs.push_back(i);
-    }
-  }
-  return runs;
-}
-
-std::vector<const TestScore*> Outcomes::scores(const Trial& trial) const {
-  std::vector<const TestScore*> found;
-  for (const std::size_t run : chosen(trial.training)) {
-    const auto score = outcomes_[run].scores.find(trial.test);
-    if (score != outcomes_[run].scores.end()) found.push_back(&score->second);
-  }
-  return found;
-}
-
-std::optional<SeedStatistics> Outcomes::accuracy(const Trial& trial) const {
-  std::vector<double> values;
-  for (const TestScore* score : scores(trial)) {
-    values.push_back(score->pair);
-  }
-  if (values.empty()) return std::nullopt;
-  return seed_statistics(values);
-}
-
-std::optional<std::vector<double>> Outcomes::section_shares(const Trial& trial) const {
-  std::vector<double> sums;
-  double seeds = 0;
-  for (const TestScore* score : scores(trial)) {
-    if (score->sections.empty()) return std::nullopt;
-    sums.resize(score->sections.size());
-    for (std::size_t i = 0; i < sums.size(); i++)
-      sums[i] += score->sections.at(i);
-    seeds++;
-  }
-  if (seeds == 0) return std::nullopt;
-  for (double& sum : sums)
-    sum /= seeds;
-  return sums;
-}
-
-std::string Outcomes::problem(const Trial& trial) const {
-  for (std::size_t i = 0; i < runs_.size(); i++) {
-    if (runs_[i].training != trial.training || outcomes_[i].scores.contains(trial.test)) continue;
-    return outcomes_[i].problem.empty() ? "not tested" : outcomes_[i].problem;
-  }
-  return "not planned";
 }
 
 }  // namespace farsight

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 
 #include "core/check.h"
 #include "core/files.h"
@@ -14,7 +15,7 @@
 #include "train/quantities.h"
 #include "train/repro/estimate.h"
 #include "train/repro/machine.h"
-#include "train/repro/outcome.h"
+#include "train/repro/outcomes.h"
 #include "train/repro/repro_command.h"
 #include "train/repro/repro_report.h"
 #include "train/repro/view.h"
@@ -33,7 +34,7 @@ Job job_of(const PlannedRun& run, const RunPaths& paths, const Machine& machine,
   train.words.insert(train.words.end(), words.begin(), words.end());
   train.afresh = {"--overwrite"};
   job.commands.push_back(train);
-  const std::vector<std::string> tests = further_tests(run);
+  const std::vector<std::string> tests = further_tests(run, paths);
   if (!tests.empty()) {
     job.commands.push_back({.words = {program, "eval", "--run", paths.folder.string(), "--task",
                                       fmt::format("{}", fmt::join(tests, ",")), "--json",
@@ -102,6 +103,21 @@ class FolderLock {
   int fd_;
 };
 
+/// A run whose result.json was damaged counts as not finished; it is written again from the last
+/// checkpoint.
+void drop_damaged_results(const ReproCommand& command, const std::vector<PlannedRun>& runs) {
+  for (const PlannedRun& run : runs) {
+    const RunPaths paths = paths_of(command.options.out, run);
+    if (!result_is_damaged(run, paths)) continue;
+    const fs::path result = paths.folder / "result.json";
+    fmt::print(stderr, "{} is damaged: it is written again from the checkpoint\n", result.string());
+    std::error_code problem;
+    fs::remove(result, problem);
+    require(!problem, ExitCode::storage, "cannot delete {}: {}", result.string(),
+            problem.message());
+  }
+}
+
 /// Runs of other settings under the same names are deleted or refused, before anything is trained.
 void settle_conflicts(const ReproCommand& command, const std::vector<PlannedRun>& runs) {
   for (const PlannedRun& run : runs) {
@@ -121,6 +137,16 @@ void settle_conflicts(const ReproCommand& command, const std::vector<PlannedRun>
   }
 }
 
+/// What the whole ends with when a run does: its own exit code, if it is one of ours.
+ExitCode failure_of(const JobStatus& status) {
+  for (const ExitCode code :
+       {ExitCode::usage, ExitCode::data, ExitCode::corrupt, ExitCode::storage, ExitCode::diverged,
+        ExitCode::memory, ExitCode::peer, ExitCode::device}) {
+    if (status.exit_code == static_cast<int>(code)) return code;
+  }
+  return ExitCode::internal;
+}
+
 /// For the report. A disk that is full says so in the line of the failure itself.
 void keep_reason(const RunPaths& paths, const JobStatus& status) {
   try {
@@ -131,8 +157,9 @@ void keep_reason(const RunPaths& paths, const JobStatus& status) {
 
 /// Trains and tests what is not there yet; whether a signal ended it, and how many failed.
 struct Trained {
-  bool interrupted = false;
+  std::optional<ExitCode> interrupted{};
   std::size_t failed = 0;
+  ExitCode failure = ExitCode::internal;  ///< of the first run that failed
 };
 Trained train_all(const ReproCommand& command, const std::vector<PlannedRun>& runs,
                   const std::vector<RunCost>& costs, const Machine& machine) {
@@ -141,6 +168,7 @@ Trained train_all(const ReproCommand& command, const std::vector<PlannedRun>& ru
     make_output_folder(out / part);
   const FolderLock lock(out);
   settle_conflicts(command, runs);
+  drop_damaged_results(command, runs);
   std::vector<Job> jobs;
   std::vector<ViewedRun> viewed;
   for (std::size_t i = 0; i < runs.size(); i++) {
@@ -165,8 +193,10 @@ Trained train_all(const ReproCommand& command, const std::vector<PlannedRun>& ru
   view.finish();
   Trained result;
   for (const JobStatus& status : statuses) {
-    result.failed += status.state == JobState::failed ? 1 : 0;
-    result.interrupted = result.interrupted || status.state == JobState::stopped;
+    const bool failed = status.state == JobState::failed;
+    if (failed && result.failed == 0) result.failure = failure_of(status);
+    result.failed += failed ? 1 : 0;
+    if (status.state == JobState::stopped) result.interrupted = CatchInterrupts::exit_code();
   }
   return result;
 }
@@ -214,14 +244,18 @@ int carry_out(ReproCommand command) {
              command.options.out.string());
   std::fflush(stdout);
   if (trained.interrupted) {
-    fail(ExitCode::interrupted,
+    fail(*trained.interrupted,
          "farsight repro: interrupted; the runs under way have saved their checkpoints. The same "
          "command goes on from there.");
   }
-  require(trained.failed == 0, ExitCode::internal,
-          "farsight repro: {} of {} runs failed; their cells say why, their logs are in "
-          "{}/logs. The same command tries them again.",
-          trained.failed, runs.size(), command.options.out.string());
+  if (trained.failed == 0) return 0;
+  const std::string failures = fmt::format(
+      "farsight repro: {} of {} runs failed; the page says why, their logs are in {}/logs.",
+      trained.failed, runs.size(), command.options.out.string());
+  if (!outcomes.complete(command.options.wanted)) {
+    fail(trained.failure, "{} The same command tries them again.", failures);
+  }
+  fmt::print(stderr, "{} Everything that was asked for is there without them.\n", failures);
   return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "core/version.h"
 #include "train/ambiguities.h"
 #include "train/quantities.h"
+#include "train/repro/plain_text.h"
 #include "train/repro/repro_figures.h"
 #include "train/repro/repro_tables.h"
 #include "train/toml.h"
@@ -19,16 +20,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// "4 of 7 pass, 2 fail, 1 missing"
+/// "4 of 7 pass, 1 fail, 1 missing, 1 not judged"
 std::string count_of(std::span<const Claim> claims, const Outcomes& outcomes) {
-  int pass = 0, fail = 0, missing = 0;
+  int pass = 0, fail = 0, missing = 0, open = 0;
   for (const Claim& claim : claims) {
     const Verdict verdict = judge(claim, accuracies_of(outcomes));
     pass += verdict == Verdict::pass ? 1 : 0;
     fail += verdict == Verdict::fail ? 1 : 0;
     missing += verdict == Verdict::missing ? 1 : 0;
+    open += verdict == Verdict::none ? 1 : 0;
   }
-  return fmt::format("{} of {} pass, {} fail, {} missing", pass, claims.size(), fail, missing);
+  return fmt::format(
+      "{} of {} pass, {} fail, {} missing{}", pass, claims.size(), fail, missing,
+      open > 0 ? fmt::format(", {} not judged (a premise does not hold)", open) : "");
 }
 
 std::vector<Claim> claims_of(std::span<const Claim> claims, const Wanted& wanted) {
@@ -212,6 +216,7 @@ bool contains(const std::vector<std::string>& list, const std::string& name) {
 ReproReport make_repro_report(const ReproOptions& options, const Outcomes& outcomes,
                               Device device) {
   const FigureContext context = {options.out, device};
+  const std::size_t columns = terminal_columns();
   const std::vector<Claim> bands = claims_of(acceptance_bands(), options.wanted);
   const std::vector<Claim> orders = claims_of(order_claims(), options.wanted);
   ReproReport result;
@@ -226,7 +231,7 @@ ReproReport make_repro_report(const ReproOptions& options, const Outcomes& outco
                                {comparison(exhibit, outcomes)}});
     for (Block& block : remarks(exhibit, outcomes))
       report.sections.back().blocks.push_back(std::move(block));
-    result.verdicts += plain_table(exhibit, outcomes);
+    result.verdicts += plain_table(exhibit, outcomes, columns);
   }
   if (!bands.empty()) {
     report.sections.insert(
@@ -234,8 +239,9 @@ ReproReport make_repro_report(const ReproOptions& options, const Outcomes& outco
         {"Verdicts",
          {judged("Acceptance bands, set for the paper's models and sizes.", bands, outcomes),
           judged("Order relations that the paper claims.", orders, outcomes)}});
-    result.verdicts += plain_verdicts("acceptance bands (for the paper's sizes)", bands, outcomes);
-    result.verdicts += plain_verdicts("order relations that the paper claims", orders, outcomes);
+    result.verdicts +=
+        plain_verdicts("acceptance bands (for the paper's sizes)", bands, outcomes, columns) +
+        plain_verdicts("order relations that the paper claims", orders, outcomes, columns);
   }
   for (const ExhibitFigure& exhibit : exhibit_figures()) {
     if (!contains(options.wanted.figures, exhibit.name)) continue;

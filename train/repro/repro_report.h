@@ -5,7 +5,7 @@
 
 #include "core/dtype.h"
 #include "eval/report/document.h"
-#include "train/repro/outcome.h"
+#include "train/repro/outcomes.h"
 
 namespace farsight {
 

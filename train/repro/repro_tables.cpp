@@ -39,11 +39,11 @@ TableCell cell_of(const Trial& trial, const Outcomes& outcomes) {
   return {percent(*ours), judge(trial, accuracies_of(outcomes)), note};
 }
 
-std::string words_of(Verdict verdict) {
-  return verdict == Verdict::none ? std::string("-") : std::string(name_of(verdict));
-}
-
 }  // namespace
+
+std::string_view verdict_words(Verdict verdict) {
+  return verdict == Verdict::none ? "not judged" : name_of(verdict);
+}
 
 std::vector<Block> remarks(const ExhibitTable& exhibit, const Outcomes& outcomes) {
   if (exhibit.name != "2") return {};
@@ -70,41 +70,6 @@ std::vector<Block> remarks(const ExhibitTable& exhibit, const Outcomes& outcomes
   }
   blocks.emplace_back(std::move(table));
   return blocks;
-}
-
-std::string plain_verdicts(std::string_view heading, std::span<const Claim> claims,
-                           const Outcomes& outcomes) {
-  std::string text = fmt::format("{}\n", heading);
-  for (const Claim& claim : claims) {
-    text += fmt::format("  {:<8} {:<34} {}\n", words_of(judge(claim, accuracies_of(outcomes))),
-                        claim.name, claim.statement);
-  }
-  return text;
-}
-
-std::string plain_table(const ExhibitTable& exhibit, const Outcomes& outcomes) {
-  std::string text = fmt::format("Table {}, ours (paper)\n  {:<24}", exhibit.name, exhibit.corner);
-  for (const std::string& column : exhibit.columns)
-    text += fmt::format(" {:>22}", column);
-  text += '\n';
-  for (const ExhibitTable::Row& row : exhibit.rows) {
-    text += fmt::format("  {:<24}", row.heading);
-    for (const Trial& trial : row.trials) {
-      const auto ours = outcomes.accuracy(trial);
-      const PaperAccuracy* entry =
-          trial.training.control
-              ? nullptr
-              : paper_entry(trial.training.model, trial.training.task, trial.test);
-      const std::string theirs = entry == nullptr ? "-"
-                                 : entry->percent ? fmt::format("{:.2f}", *entry->percent)
-                                                  : "x";
-      text += fmt::format(
-          " {:>22}",
-          fmt::format("{} ({})", ours ? fmt::format("{:.2f}", ours->mean) : "not there", theirs));
-    }
-    text += '\n';
-  }
-  return text + '\n';
 }
 
 Accuracies accuracies_of(const Outcomes& outcomes) {
@@ -139,6 +104,11 @@ Table judged(std::string caption, std::span<const Claim> claims, const Outcomes&
   const Accuracies accuracies = accuracies_of(outcomes);
   for (const Claim& claim : claims) {
     std::vector<std::string> numbers;
+    for (const Condition& premise : claim.premises) {
+      const bool holds = judge(premise, accuracies) == Verdict::pass;
+      numbers.push_back(fmt::format("premise{}: {}", holds ? "" : " (does not hold)",
+                                    describe(premise, accuracies)));
+    }
     for (const Condition& condition : claim.conditions) {
       numbers.push_back(fmt::format("{}: {}", name_of(judge(condition, accuracies)),
                                     describe(condition, accuracies)));
@@ -146,7 +116,7 @@ Table judged(std::string caption, std::span<const Claim> claims, const Outcomes&
     const Verdict verdict = judge(claim, accuracies);
     table.rows.push_back({{claim.name},
                           {claim.statement},
-                          {words_of(verdict), verdict},
+                          {std::string(verdict_words(verdict)), verdict},
                           {fmt::format("{}", fmt::join(numbers, "\n"))}});
   }
   return table;

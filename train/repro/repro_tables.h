@@ -9,7 +9,7 @@
 #include "eval/report/document.h"
 #include "train/repro/claims.h"
 #include "train/repro/exhibits.h"
-#include "train/repro/outcome.h"
+#include "train/repro/outcomes.h"
 
 namespace farsight {
 
@@ -26,9 +26,7 @@ Accuracies accuracies_of(const Outcomes& outcomes);
 /// What a table does not say by itself.
 std::vector<Block> remarks(const ExhibitTable& exhibit, const Outcomes& outcomes);
 
-// The same for the terminal, in columns.
-std::string plain_table(const ExhibitTable& exhibit, const Outcomes& outcomes);
-std::string plain_verdicts(std::string_view heading, std::span<const Claim> claims,
-                           const Outcomes& outcomes);
+/// "pass", "fail", "missing"; "not judged" of a claim whose premise does not hold.
+std::string_view verdict_words(Verdict verdict);
 
 }  // namespace farsight
