@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/check.h"
 #include "data/text/nfc.h"
 
 namespace farsight {
@@ -9,6 +10,7 @@ namespace farsight {
 AddedTokens::AddedTokens(const TokenizerFile& file, bool normalized) {
   for (const TokenizerFile::AddedToken& token : file.added) {
     if (token.normalized != normalized) continue;
+    check(!token.content.empty(), "AddedTokens: token {} is empty", token.id);
     std::string room;
     const std::string_view text = token.content;
     tokens_.push_back({std::string(normalized && file.nfc ? nfc(text, room) : text), token.id});

@@ -57,6 +57,7 @@ Vocabulary::Vocabulary(const Json& vocab, const Json* added) : vocab_(vocab), ad
   if (count == 0 || count > TokenizerFile::kMostTokens) {
     vocab.refuse(fmt::format("expected 1 to {} tokens, got {}", TokenizerFile::kMostTokens, count));
   }
+  // So many ids below `count`, none of them twice: every one is used.
   tokens_.resize(count);
   used_.resize(count, false);
   for (const Json::Member& member : vocab.members()) {
@@ -76,8 +77,8 @@ std::vector<TokenizerFile::AddedToken> Vocabulary::read_added(bool nfc_first) {
     const std::string_view text = token.content;
     const std::string_view pattern = token.normalized && nfc_first ? nfc(text, room) : text;
     if (!patterns.emplace(token.normalized, pattern).second) {
-      entry.refuse(
-          fmt::format("the added token {} is, in NFC, another one", Json(token.content).dump()));
+      entry.refuse(fmt::format("the added token {} is there twice, or another one in NFC",
+                               Json(token.content).dump()));
     }
     tokens.push_back(std::move(token));
   }
@@ -113,11 +114,6 @@ TokenizerFile::AddedToken Vocabulary::read_added_token(const Json& entry) {
 }
 
 std::vector<std::string> Vocabulary::read_tokens() {
-  for (std::size_t id = 0; id < used_.size(); id++) {
-    if (used_[id]) continue;
-    vocab_.refuse(
-        fmt::format("expected the ids 0 to {}, there is no token {}", used_.size() - 1, id));
-  }
   for (const Json::Member& member : vocab_.members()) {
     std::string& text = tokens_[static_cast<std::size_t>(names_.at(member.key))];
     if (!text.empty()) continue;  // an added token, whose text is its content

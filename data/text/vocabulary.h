@@ -21,7 +21,7 @@ class Vocabulary {
 
   /// In the order of the file; with NFC or without.
   std::vector<TokenizerFile::AddedToken> read_added(bool nfc);
-  /// The bytes of every token, by id, when the added ones have been read: every id is used once.
+  /// The bytes of every token, by id, when the added ones have been read.
   std::vector<std::string> read_tokens();
   /// The token of every byte that a valid text can have; kNoToken for the others it lacks.
   std::array<std::int32_t, 256> byte_tokens() const;
