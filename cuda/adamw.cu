@@ -151,10 +151,15 @@ bool aligned(const void* address) {
 
 void gradient_norm(const GradientNormArgs& a) {
   if (a.type != DType::f32) unsupported("gradient_norm", name_of(a.type));
-  add_squares<<<kShares, kThreads, 0, stream()>>>(a);
-  launched("gradient_norm");
-  add_shares<<<1, kShares, 0, stream()>>>(a);
-  launched("gradient_norm");
+  using Part = GradientNormArgs::Part;
+  if (a.part != Part::root) {
+    add_squares<<<kShares, kThreads, 0, stream()>>>(a);
+    launched("gradient_norm");
+  }
+  if (a.part != Part::squares) {
+    add_shares<<<1, kShares, 0, stream()>>>(a);
+    launched("gradient_norm");
+  }
 }
 
 void adamw_step(const AdamWArgs& a) {

@@ -14,7 +14,7 @@ namespace {
 constexpr std::int64_t kBlock = 65536;
 
 template <class A>
-double norm_of(const GradientNormArgs& a) {
+double squares_of(const GradientNormArgs& a) {
   const A* g = static_cast<const A*>(a.g);
   std::vector<double> shares(static_cast<std::size_t>((a.count + kBlock - 1) / kBlock));
   parallel_blocks(a.count, kBlock, [&](std::int64_t begin, std::int64_t end) {
@@ -34,7 +34,7 @@ double norm_of(const GradientNormArgs& a) {
   for (double share : shares) {
     total += share;
   }
-  return std::sqrt(total);
+  return total;
 }
 
 template <class V>
@@ -104,7 +104,20 @@ void step(const AdamWArgs& a) {
 }  // namespace
 
 void gradient_norm(const GradientNormArgs& a) {
-  a.norm[0] = a.type == DType::f64 ? norm_of<double>(a) : norm_of<float>(a);
+  using Part = GradientNormArgs::Part;
+  double squares = 0;
+  if (a.part == Part::root) {
+    for (int i = 0; i < GradientNormArgs::kShares; i++)
+      squares += a.shares[i];
+  } else {
+    squares = a.type == DType::f64 ? squares_of<double>(a) : squares_of<float>(a);
+  }
+  if (a.part == Part::squares) {
+    std::fill_n(a.shares, GradientNormArgs::kShares, 0.0);
+    a.shares[0] = squares;
+    return;
+  }
+  a.norm[0] = std::sqrt(squares);
   const bool bad_loss = a.loss != nullptr && !std::isfinite(*a.loss);
   if (!std::isfinite(a.norm[0]) || bad_loss) a.norm[1] = 1;
 }

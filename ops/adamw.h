@@ -27,14 +27,18 @@ namespace farsight {
 
 struct GradientNormArgs {
   static constexpr int kShares = 1024;
+  /// Where several ranks have a part of the gradient each: `squares` leaves the own part's sum in
+  /// `shares`, which are added up over all ranks, and `root` takes it from there.
+  enum class Part : std::uint8_t { whole, squares, root };
 
   const void* g = nullptr;
   double* norm = nullptr;    // [2]; on the device, as all the rest
-  double* shares = nullptr;  // [kShares]: workspace of the CUDA kernel
+  double* shares = nullptr;  // [kShares]: workspace; what adds up to the squares
   // Summed over labels, of all ranks: norm[1] becomes 1 where it is not finite, too. Null: not looked at
   const double* loss = nullptr;
   std::int64_t count = 0;
   DType type = DType::f32;
+  Part part = Part::whole;
 };
 
 struct AdamWArgs {

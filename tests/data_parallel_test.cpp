@@ -79,7 +79,7 @@ TrainedRanks train_on(int world, const fs::path& folder, const Flags& more,
         outcome.state =
             train({settings.settings, model, *record, display, task, job.get()}, resume);
       } catch (const Error& error) {
-        if (job) job->stop(error.what());
+        if (job) job->stop(error);
         throw;
       }
       outcome.hash = parameter_hash(model);
@@ -204,6 +204,51 @@ TEST_CASE("data parallel: a run goes on with another number of ranks to the same
       CHECK(rank.code == ExitCode::resumable);
     }
     CHECK(hash_at_end(train_on(after, run, flags)) == expected);
+  }
+}
+
+TEST_CASE(
+    "data parallel: with parts of the optimiser on each rank the bits are those of the whole") {
+  const Flags variants[] = {{{"train.clip_kind", "value"}},
+                            {{"train.clip_kind", "value"}, {"run.dtype", "bf16"}},
+                            {{"train.clip_kind", "value"}, {"train.reproducible", "true"}},
+                            {{"train.clip_kind", "value"}, {"train.decay_scope", "matrices"}}};
+  for (const Flags& variant : variants) {
+    const Flags flags = joined(kLast, variant);
+    for (const int world : {2, 4}) {
+      const TemporaryFolder folder;
+      const TrainedRanks whole = train_on(world, folder / "whole", flags);
+      const TrainedRanks parts =
+          train_on(world, folder / "parts", joined(flags, {{"ranks.zero", "1"}}));
+      CHECK(hash_at_end(parts) == hash_at_end(whole));
+      CHECK(parts.losses == whole.losses);
+      // And so are the moments, which were gathered.
+      const std::string file = "step-00000012/optimizer.safetensors";
+      CHECK(read_plainly(folder / "whole" / file) == read_plainly(folder / "parts" / file));
+    }
+  }
+}
+
+TEST_CASE("data parallel: parts clip by the norm of the whole gradient") {
+  const Flags flags = joined(kLast, {{"train.clip_kind", "norm"}, {"train.grad_clip", "0.5"}});
+  const TemporaryFolder folder;
+  const TrainedRanks one = train_on(1, folder / "1", flags);
+  const TrainedRanks parts = train_on(4, folder / "4", joined(flags, {{"ranks.zero", "1"}}));
+  hash_at_end(parts);
+  check_same_losses(parts.losses, one.losses, 1e-6);
+}
+
+TEST_CASE("data parallel: a run goes on with parts, and from them, on another number of ranks") {
+  const Flags flags = joined(kLast, {{"train.reproducible", "true"}});
+  const TemporaryFolder folder;
+  const std::string expected = hash_at_end(train_on(1, folder / "whole", flags));
+  for (const auto& [before, after] : {std::pair{1, 2}, {4, 2}, {2, 1}}) {
+    const fs::path run = folder / std::to_string(10 * before + after);
+    const Flags parts = joined(flags, {{"ranks.zero", "1"}});
+    train_on(before, run, parts, [](int rank, int step, const Model&) {
+      if (rank == 0 && step == 7) std::raise(SIGTERM);
+    });
+    CHECK(hash_at_end(train_on(after, run, parts)) == expected);
   }
 }
 

@@ -163,8 +163,11 @@ void run_train(const Command& command) {
   const std::unique_ptr<RankJob> job = RankJob::join(settings);
   try {
     train_and_test(command, job.get());
+  } catch (const Error& error) {
+    if (job) job->stop(error);
+    throw;
   } catch (const std::exception& error) {
-    if (job) job->stop(error.what());
+    if (job) job->stop(std::string(error.what()));
     throw;
   }
 }

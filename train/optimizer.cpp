@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 #include "ops/adamw.h"
 
@@ -47,30 +48,72 @@ void AdamW::schedule(double lr) {
   schedule_.copy_from(Tensor::from(std::span<const double>(rates), {2}, "adamw.schedule"));
 }
 
+void AdamW::keep(std::int64_t begin, std::int64_t count, std::function<void(const Tensor&)> sum) {
+  check(!keeps_part() && begin % AdamWArgs::kDecayGroup == 0 &&
+            begin + count <= parameters_.flat_count(),
+        "AdamW::keep: a part in whole groups, once; got {} from {} of {}", count, begin,
+        parameters_.flat_count());
+  begin_ = begin;
+  count_ = count;
+  sum_ = std::move(sum);
+  for (auto [whole, own] : {std::pair{&m_, &own_m_}, std::pair{&v_, &own_v_}}) {
+    *own = Tensor::empty({count}, whole->dtype(), whole->device(), "adamw.part");
+    own->copy_from(whole->slice_flat(begin, {count}));
+  }
+  forget_others();
+}
+
+void AdamW::complete(const Share& share) {
+  for (auto [whole, own] : {std::pair{&m_, &own_m_}, std::pair{&v_, &own_v_}}) {
+    const Tensor& values = parameters_.values();
+    *whole = Tensor::zeros(values.shape(), values.dtype(), values.device(), "adamw.whole");
+    whole->slice_flat(begin_, {count_}).copy_from(*own);
+    share(*whole);
+  }
+}
+
+void AdamW::forget_others() {
+  if (!keeps_part()) return;
+  m_ = Tensor();
+  v_ = Tensor();
+}
+
 void AdamW::launch() const {
   const Device device = parameters_.device();
   const DType type = parameters_.values().dtype();
-  const void* gradients = parameters_.gradients().ptr();
-  const GradientNormArgs n{.g = gradients,
-                           .norm = norm_.data<double>(),
-                           .shares = norm_shares_.data<double>(),
-                           .loss = loss_ ? loss_.data<double>() : nullptr,
-                           .count = parameters_.flat_count(),
-                           .type = type};
+  const bool part = keeps_part();
+  const std::int64_t count = part ? count_ : parameters_.flat_count();
+  const auto from_begin = [&](const Tensor& flat) -> void* {
+    return static_cast<std::byte*>(flat.ptr()) + begin_ * size_of(type);
+  };
+  const auto group = [&](const Tensor& groups) {
+    return groups ? groups.data<std::int32_t>() + begin_ / AdamWArgs::kDecayGroup : nullptr;
+  };
+  const void* gradients = from_begin(parameters_.gradients());
+  GradientNormArgs n{.g = gradients,
+                     .norm = norm_.data<double>(),
+                     .shares = norm_shares_.data<double>(),
+                     .loss = loss_ ? loss_.data<double>() : nullptr,
+                     .count = count,
+                     .type = type};
+  if (part) {
+    n.part = GradientNormArgs::Part::squares;
+    FARSIGHT_LAUNCH(gradient_norm, device, n);
+    sum_(norm_shares_);
+    n.part = GradientNormArgs::Part::root;
+  }
   FARSIGHT_LAUNCH(gradient_norm, device, n);
   const auto limit = [this](ClipKind kind) {
     return settings_.clip_kind == kind ? settings_.grad_clip : 0.0;
   };
-  const AdamWArgs a{.p = parameters_.values().ptr(),
-                    .m = m_.ptr(),
-                    .v = v_.ptr(),
+  const AdamWArgs a{.p = from_begin(parameters_.values()),
+                    .m = part ? own_m_.ptr() : m_.ptr(),
+                    .v = part ? own_v_.ptr() : v_.ptr(),
                     .g = gradients,
-                    .decays = decays_ ? decays_.data<std::int32_t>() : nullptr,
+                    .decays = group(decays_),
                     .operands = parameters_.operands().ptr(),
-                    .operand_groups = parameters_.operand_groups()
-                                          ? parameters_.operand_groups().data<std::int32_t>()
-                                          : nullptr,
-                    .count = parameters_.flat_count(),
+                    .operand_groups = group(parameters_.operand_groups()),
+                    .count = count,
                     .schedule = schedule_.data<double>(),
                     .norm = norm_.data<double>(),
                     .beta1 = settings_.beta1,

@@ -1,6 +1,8 @@
 // AdamW over a model's flat buffers (ops/adamw.h has the formula), and the learning rate of a step.
 #pragma once
 
+#include <functional>
+
 #include "core/trace.h"
 #include "models/parameters.h"
 #include "train/settings.h"
@@ -43,10 +45,23 @@ class AdamW {
   /// Of launch(): gradients read twice, values and moments read and written, copies written.
   LeastWork least_work() const;
 
+  // ZeRO-1: every rank moves a part of the parameters and keeps the moments of that part alone.
+
+  /// A flat tensor of which every rank has its part: after it, all of it (GradientSync::share_parts).
+  using Share = std::function<void(const Tensor& flat)>;
+  /// From here on only elements [begin, begin + count), multiples of 16 but for the last, are moved, and
+  /// the others' moments given up. `sum` adds up [n] f64 of all ranks.
+  void keep(std::int64_t begin, std::int64_t count, std::function<void(const Tensor&)> sum);
+  bool keeps_part() const { return static_cast<bool>(sum_); }
+  /// m() and v() are whole until forget_others(): for a checkpoint.
+  void complete(const Share& share);
+  void forget_others();
+
   /// Steps taken: the t of the formula.
   std::int64_t steps() const { return steps_; }
   void set_steps(std::int64_t steps) { steps_ = steps; }
-  /// First and second moments, flat, in the layout of the parameters.
+  /// First and second moments, flat, in the layout of the parameters; of an optimiser that keeps a part
+  /// only between complete() and forget_others().
   const Tensor& m() const { return m_; }
   const Tensor& v() const { return v_; }
 
@@ -57,6 +72,9 @@ class AdamW {
   Tensor norm_, norm_shares_;  // [2] f64 and the workspace of the sum
   Tensor schedule_;            // [2] f64: AdamWArgs::schedule
   Tensor loss_;
+  std::int64_t begin_ = 0, count_ = 0;  // what is moved
+  Tensor own_m_, own_v_;                // of a part
+  std::function<void(const Tensor&)> sum_;
   std::int64_t steps_ = 0;
 };
 

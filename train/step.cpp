@@ -128,6 +128,10 @@ void TrainStep::run_shards(std::span<const GlobalBatch> shards, double vote) {
   }
   before_update_();
   optimizer_.launch();
+  if (optimizer_.keeps_part()) {
+    peers_.sync->share_parts(model_.parameters->values());
+    model_.parameters->refresh_operands();
+  }
 }
 
 /// The first time everything that a step needs is prepared, the second time it is measured, and from

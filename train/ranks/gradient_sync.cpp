@@ -7,7 +7,9 @@
 #include <functional>
 #include <mutex>
 #include <thread>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "core/check.h"
 #include "core/clock.h"
@@ -212,14 +214,21 @@ void GradientSync::finish() {
   gpus_ == nullptr ? courier_->wait() : gpus_->join();
 }
 
-void GradientSync::sum(const Tensor& numbers) {
+void GradientSync::add_up(const Tensor& numbers) {
   if (gpus_ == nullptr) {
     ranks_.all_reduce(numbers.span<double>());
-    exposed_.push_back(1e3 * (seconds_now() - finished_));
     return;
   }
   gpus_->all_reduce(numbers.ptr(), numbers.elements(), numbers.dtype());
   gpus_->join();
+}
+
+void GradientSync::sum(const Tensor& numbers) {
+  add_up(numbers);
+  if (gpus_ == nullptr) {
+    exposed_.push_back(1e3 * (seconds_now() - finished_));
+    return;
+  }
   const int moment = first_moment(steps_++);
   device_calls().mark(moment + 1);
   exposed_.push_back(moment);
@@ -246,10 +255,15 @@ void GradientSync::share_parts(const Tensor& flat) {
     return;
   }
   with_span(flat, equal, [&](auto values) { ranks_.all_gather(values); });
-  with_span(flat, rest, [&](auto values) {
-    // From the last rank: the others give zeros. -0 comes back as 0 on all of them alike.
-    if (ranks_.rank() != world - 1) std::fill(values.begin(), values.end(), 0);
-    ranks_.all_reduce(values);
+  with_span(flat, rest, [&](auto values) {  // the last rank's; a few elements
+    std::vector<std::remove_cvref_t<decltype(values[0])>> all(values.size() *
+                                                              static_cast<std::size_t>(world));
+    const auto place = [&](int rank) {
+      return all.begin() + static_cast<std::ptrdiff_t>(values.size()) * rank;
+    };
+    std::copy(values.begin(), values.end(), place(ranks_.rank()));
+    ranks_.all_gather(std::span(all));
+    std::copy_n(place(world - 1), values.size(), values.begin());
   });
 }
 

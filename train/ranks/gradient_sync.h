@@ -50,7 +50,10 @@ class GradientSync {
   void expect();
   void finish();
   /// Every element of `numbers` (f64, dense, on the store's device) becomes the sum of all ranks'.
+  /// The last of a step.
   void sum(const Tensor& numbers);
+  /// The same at any time when no bucket is under way.
+  void add_up(const Tensor& numbers);
   /// Every rank's own part of a flat buffer reaches all: after an update of parts.
   void share_parts(const Tensor& flat);
   /// Of the oldest step that this was not asked of: what its sums took after its backward was done,

@@ -17,6 +17,7 @@
 namespace farsight {
 namespace {
 
+constexpr double kVerdictSeconds = 0.3;
 constexpr double kLongSeconds = 3600;  // for what one rank may do alone: read a corpus, save
 
 /// Everything that all ranks must have alike.
@@ -106,8 +107,11 @@ void RankJob::connect_gpus() {
   ranks_->liveness().also_watch([watched = watched_] { return watched->look(); });
 }
 
-std::optional<std::string> RankJob::Watched::look() const {
+std::optional<std::string> RankJob::Watched::look() {
   if (const std::optional<std::string> failure = gpus->failure()) {
+    // That a process is gone says more, and comes by another way at about the same time.
+    if (failed_since == 0) failed_since = seconds_now();
+    if (seconds_now() - failed_since < kVerdictSeconds) return std::nullopt;
     return fmt::format("{}: {}", name, *failure);
   }
   const double since = waiting_since;
@@ -186,6 +190,14 @@ void RankJob::step_done(bool more) {
 
 void RankJob::leave() {
   ranks_->leave(kLongSeconds);
+}
+
+void RankJob::stop(const Error& error) {
+  const bool follows = error.code() == ExitCode::peer || error.code() == ExitCode::device;
+  const std::string loss =
+      follows ? ranks_->liveness().loss_within(kVerdictSeconds) : ranks_->liveness().loss();
+  if (!loss.empty()) fail(ExitCode::peer, "{}", loss);
+  ranks_->stop(error.what());
 }
 
 void RankJob::stop(const std::string& sentence) {

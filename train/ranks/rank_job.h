@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "core/check.h"
 #include "core/device_ranks.h"
 #include "data/batches.h"
 #include "models/model.h"
@@ -61,7 +62,10 @@ class RankJob {
 
   /// After the last step, or where all ranks end alike: nobody is missed from here on.
   void leave();
-  /// This rank ends because of `error`; the others hear of it.
+  /// This rank ends because of `error`; the others hear of it, unless it is itself that a rank was
+  /// lost. Throws Error(peer) with the loss where there is one: what went wrong here followed from it.
+  void stop(const Error& error);
+  /// The same of what is no Error.
   void stop(const std::string& sentence);
 
  private:
@@ -70,10 +74,11 @@ class RankJob {
   /// What the monitor's thread looks at, which may outlast this for a moment.
   struct Watched {
     std::shared_ptr<DeviceRanks> gpus;
-    std::string name;
+    std::string name{};
     double timeout = 0;
+    double failed_since = 0;                ///< seconds_now(); of the monitor's thread
     std::atomic<double> waiting_since = 0;  ///< seconds_now(); 0: nothing is under way
-    std::optional<std::string> look() const;
+    std::optional<std::string> look();
   };
 
   std::unique_ptr<Ranks> ranks_;
