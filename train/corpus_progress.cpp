@@ -35,7 +35,7 @@ std::string CorpusProgressLine::text_of(const CorpusProgress& progress, double n
   std::string text =
       fmt::format("{:<10}  {:.0f} %", progress.stage, total > 0 ? 100 * read / total : 100.0);
   if (progress.tokens > 0) {
-    text += fmt::format("  {:.0f} MB of text  {} tokens",
+    text += fmt::format("  {:.1f} MB of text  {} tokens",
                         megabytes(static_cast<double>(progress.text_bytes)),
                         human_count(static_cast<double>(progress.tokens)));
   }

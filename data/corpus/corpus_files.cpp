@@ -112,7 +112,7 @@ std::vector<fs::path> paths_of(const std::vector<std::string>& patterns) {
     for (const fs::path& path : is_path ? std::vector<fs::path>{pattern} : matches(pattern)) {
       const fs::file_status status = fs::status(path, unknown);
       require(fs::exists(status), ExitCode::storage, "cannot open {}: {}", path.string(),
-              unknown ? unknown.message() : "there is no such file");
+              unknown.message());
       require(!fs::is_directory(status), ExitCode::data,
               "{} is a folder; name its files, as in '{}'", path.string(),
               (path / "*.jsonl.zst").string());

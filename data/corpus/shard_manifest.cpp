@@ -60,6 +60,15 @@ ShardManifest::Shard shard_from(const Json& json, std::size_t number) {
           .documents = json.at("documents").as_int(0, kMost)};
 }
 
+/// XXH3 of everything but the member that says it.
+std::string hash_of_rest(const Json& json) {
+  Json rest = Json::object();
+  for (const Json::Member& member : json.members()) {
+    if (member.key != "xxh3") rest[member.key] = member.value;
+  }
+  return hex(xxh3_64(bytes_of(rest.dump())));
+}
+
 /// The counts of the shards are those of the whole.
 void require_sums(const Json& json, const ShardManifest& manifest) {
   std::uint64_t tokens = 0, documents = 0;
@@ -131,6 +140,7 @@ Json manifest_json(const ShardManifest& manifest) {
                                    {"documents", shard.documents}}));
   }
   json["shards"] = std::move(shards);
+  json["xxh3"] = hash_of_rest(json);
   return json;
 }
 
@@ -144,7 +154,10 @@ ShardManifest manifest_from(const Json& json) {
   }
   json.allow_only({"format", "format_version", "made_by", "key", "tokenizer", "reading", "packing",
                    "tokens", "documents", "empty_documents", "text_bytes", "replaced", "largest_id",
-                   "token_bytes", "inputs", "shards"});
+                   "token_bytes", "inputs", "shards", "xxh3"});
+  if (json.at("xxh3").as_string() != hash_of_rest(json)) {
+    json.at("xxh3").refuse("the manifest is not what was written (XXH3)");
+  }
   constexpr std::int64_t kMostId = std::numeric_limits<std::int32_t>::max();
   ShardManifest manifest;
   const Json& tokenizer = json.at("tokenizer");
