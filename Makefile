@@ -28,11 +28,11 @@ setup-dev: ## the same, with clang-format, clang-tidy, shellcheck | make setup-d
 build: ## builds everything in build/ (Release)               | make build CMAKE_ARGS=-DFARSIGHT_CUDA=OFF
 	@CMAKE_ARGS='$(CMAKE_ARGS)' $(BUILD) release
 
-train: ## trains a model and evaluates it on every task       | make train MODEL=mamba-2x TASK=shuffle SEED=1 OUT=runs/mine ARGS="--lr 1e-3"
+train: ## trains a model on a task, or on text (TASK=lm)      | make train MODEL=mamba-gs TASK=lm DATA="corpus/*.jsonl.zst" OUT=runs/mine
 	@$(BUILD) --quiet release $(program) $(if $(launch),farsight_program)
 	@$(launch)build/bin/$(program) train --task '$(or $(TASK),standard)' --model '$(or $(MODEL),mamba)' \
 	  --preset '$(or $(PRESET),pocket)' --device '$(or $(DEVICE),auto)' --seed '$(or $(SEED),42)' \
-	  $(if $(OUT),--out '$(OUT)') $(ARGS)
+	  $(if $(DATA),--corpus '$(DATA)') $(if $(OUT),--out '$(OUT)') $(ARGS)
 
 eval: ## evaluates a trained run on TASK or language TASKS    | make eval RUN=runs/mine TASKS=wikitext,piqa ARGS="--out scores"
 	@$(if $(RUN),,echo 'eval: which run? For example: make eval RUN=runs/mine' >&2; exit 2)

@@ -4,9 +4,11 @@
 
 #include <array>
 #include <optional>
+#include <span>
 
 #include "core/check.h"
 #include "train/resolve.h"
+#include "train/task.h"
 
 namespace farsight {
 
@@ -32,6 +34,29 @@ constexpr auto kQuestions = std::to_array<Question>({
     {"data.valid_examples_per_cell", "100"},
     {"data.test_examples_per_cell", "100"},
     {"checkpoint.best_by", "the best by validation loss is kept, test scripts load the last"},
+    {"run.dtype", "the release: bf16 autocast over f32 weights"},
+    {"model.storage", "the release keeps Hyena and RWKV in bf16 alone"},
+    {"run.seed", "42 in the release"},
+});
+
+// Of language models (training.md section 2), whose tasks have no examples.
+constexpr auto kTextQuestions = std::to_array<Question>({
+    {"model.init", "the release sets all biases of Linear layers to 0, the dt bias among them"},
+    {"train.lr", "8e-4 in the text and the scripts"},
+    {"train.weight_decay", "0.01 in the text, 0.1 in the code that ran"},
+    {"train.grad_clip", "1.0"},
+    {"train.clip_kind", "not said; the release clamps each element"},
+    {"train.decay_scope", "the release decays every tensor, norms and A_log among them"},
+    {"train.tokens", "3 billion; max_epochs 2 in several scripts"},
+    {"train.batch_size",
+     "about 0.5 million tokens in the text, 0.05 to 0.9 million in the scripts"},
+    {"data.block", "2,048 tokens, 2,047 of them labelled"},
+    {"data.packing", "the authors put nothing between documents and drop what 1,000 of them leave"},
+    {"data.corpus", "a sample of SlimPajama that is not named: any text here"},
+    {"data.validation_blocks", "cut to 1,000 blocks"},
+    {"model.gate_kernel", "512 taps"},
+    {"model.gate_layers", "'certain layers' in the text; 7, 15, 23 in the code"},
+    {"checkpoint.best_by", "not said; the best by validation loss is kept"},
     {"run.dtype", "the release: bf16 autocast over f32 weights"},
     {"model.storage", "the release keeps Hyena and RWKV in bf16 alone"},
     {"run.seed", "42 in the release"},
@@ -70,7 +95,9 @@ Table ambiguity_table(const Settings& settings) {
               .columns = {{"setting"}, {"here"}, {"paper-text"}, {"paper-code"}, {"what is open"}}};
   const std::optional<Settings> text = with_recipe(settings, "paper-text");
   const std::optional<Settings> code = with_recipe(settings, "paper-code");
-  for (const Question& question : kQuestions) {
+  const std::span<const Question> questions =
+      is_language_model(settings) ? std::span<const Question>(kTextQuestions) : kQuestions;
+  for (const Question& question : questions) {
     const Setting* setting = find_setting(question.setting);
     if (setting == nullptr) continue;
     table.rows.push_back({{std::string(question.setting)},

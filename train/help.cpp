@@ -78,9 +78,9 @@ std::string described(const Setting& setting, const Settings& settings) {
 std::string program_help(std::string_view program) {
   std::string text = fmt::format(
       "usage: {} train|eval|generate|info|convert|logits [--option value ...]\n\n", program);
-  text += entry("train", "trains a model on a recall task and tests it on all of them");
-  text += entry("eval", "tests a trained run on any task");
-  text += entry("generate", "continues a prompt with a trained run");
+  text += entry("train", "trains a model on a recall task, or on text, and tests it");
+  text += entry("eval", "tests a trained run on any task, a language model on its validation text");
+  text += entry("generate", "continues a prompt, text or ids, with a trained run");
   text += entry("info", "prints a model's parameters without training it");
   text += entry("convert", "writes a checkpoint as others read it");
   text += entry("logits", "writes the logits of given token ids");

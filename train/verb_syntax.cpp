@@ -82,7 +82,10 @@ VerbSyntax syntax_of(std::string_view name) {
     return all;
   };
   if (name == "train") {
-    return {Verb::train, "Trains a model on a recall task and tests it on those that belong to it.",
+    return {Verb::train,
+            "Trains a model on a recall task and tests it on those that belong to it, or on text "
+            "(--task "
+            "lm --corpus FILES) and says its perplexity.",
             with_common(kTrain)};
   }
   if (name == "eval") return {Verb::eval, "Tests a trained run on any task.", with_common(kEval)};
