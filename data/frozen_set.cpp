@@ -20,7 +20,7 @@ namespace {
 constexpr std::string_view kFormat = "farsight recall set";
 constexpr std::array<std::string_view, 3> kSplits = {"train", "valid", "test"};
 constexpr std::size_t kMostCells = 4096;
-constexpr std::int64_t kMostExamples = 1 << 24;  // of a cell
+constexpr std::size_t kMostExamples = std::size_t{1} << 24;  // of a cell
 
 std::string file_name(const Cell& cell) {
   return fmt::format("cell-{}.safetensors", cell_name(cell));
@@ -56,27 +56,6 @@ void write_cell(OutputFile& file, const Cell& cell, std::span<const Example> exa
   write_safetensors(file, tensors);
 }
 
-/// Numbers of a file that no example can have.
-void check_example(const std::string& file, std::int64_t index, const Example& example,
-                   int vocabulary) {
-  const auto refuse_unless = [&](bool ok, std::string_view what, std::int64_t got) {
-    require(ok, ExitCode::corrupt, "{}: example {}: {}, got {}", file, index, what, got);
-  };
-  for (const std::int32_t id : example.tokens) {
-    refuse_unless(id >= 0 && id < vocabulary, "tokens are ids of the task", id);
-  }
-  int before = 0;
-  for (const Label& label : example.labels) {
-    refuse_unless(
-        label.position > before && static_cast<std::size_t>(label.position) < example.tokens.size(),
-        "label_positions ascend within the example", label.position);
-    refuse_unless(label.target >= 0 && label.target < vocabulary,
-                  "label_targets are ids of the task", label.target);
-    refuse_unless(label.pair >= kNoPair, "label_pairs are -1 or the number of a pair", label.pair);
-    before = label.position;
-  }
-}
-
 }  // namespace
 
 std::string_view split_name(Split split) {
@@ -90,11 +69,40 @@ Split split_named(std::string_view name) {
   return static_cast<Split>(at - kSplits.begin());
 }
 
+std::string unstorable(const MqarTask& task, const Example& example) {
+  const int vocabulary = task.model_vocabulary();
+  const auto id = [&](std::int32_t value) { return value >= 0 && value < vocabulary; };
+  for (const std::int32_t token : example.tokens) {
+    if (!id(token))
+      return fmt::format("tokens are ids from 0 to {}, got {}", vocabulary - 1, token);
+  }
+  if (example.labels.empty()) return "there must be a label";
+  int before = 0;
+  for (const Label& label : example.labels) {
+    if (label.position <= before ||
+        static_cast<std::size_t>(label.position) >= example.tokens.size()) {
+      return fmt::format("positions of labels ascend within the example, from 1 on, got {}",
+                         label.position);
+    }
+    if (!id(label.target)) {
+      return fmt::format("targets of labels are ids from 0 to {}, got {}", vocabulary - 1,
+                         label.target);
+    }
+    if (label.pair < kNoPair) {
+      return fmt::format("a label's pair is -1 or the number of a pair, got {}", label.pair);
+    }
+    before = label.position;
+  }
+  return "";
+}
+
 void write_frozen_set(const std::filesystem::path& folder, const FrozenHeader& header,
                       const std::function<std::vector<Example>(std::size_t index)>& examples_of) {
-  require(!std::filesystem::exists(folder), ExitCode::storage,
+  require(!std::filesystem::exists(folder), ExitCode::usage,
           "'{}' is there already: a set is never overwritten; choose another folder or remove it",
           folder.string());
+  require(header.task.cells.size() <= kMostCells, ExitCode::data,
+          "a set has at most {} cells, got {}", kMostCells, header.task.cells.size());
   if (!folder.parent_path().empty()) make_output_folder(folder.parent_path());
   AtomicFolder output(folder);
   Json cells = Json::array();
@@ -102,6 +110,14 @@ void write_frozen_set(const std::filesystem::path& folder, const FrozenHeader& h
     const Cell& cell = header.task.cells[i];
     const std::vector<Example> examples = examples_of(i);
     check(!examples.empty(), "write_frozen_set: cell {} has no examples", i);
+    require(examples.size() <= kMostExamples, ExitCode::data,
+            "a cell of a set has at most {} examples, {} has {}", kMostExamples, cell_name(cell),
+            examples.size());
+    for (std::size_t j = 0; j < examples.size(); j++) {
+      const std::string problem = unstorable(header.task, examples[j]);
+      require(problem.empty(), ExitCode::data, "example {} of cell {}: {}", j, cell_name(cell),
+              problem);
+    }
     output.write(file_name(cell), [&](OutputFile& file) { write_cell(file, cell, examples); });
     const AtomicFolder::Entry& entry = output.entries().back();
     cells.push_back(Json::object({{"length", cell.length},
@@ -160,9 +176,10 @@ FrozenSet::FrozenSet(const std::filesystem::path& folder)
     if (file.as_string() != file_name(sizes.back())) {
       file.refuse(fmt::format("expected {}", file_name(sizes.back())));
     }
-    cells_.push_back({.examples = cell.at("examples").as_int(1, kMostExamples),
-                      .bytes = cell.at("bytes").as_unsigned(),
-                      .xxh3 = cell.at("xxh3").as_string()});
+    cells_.push_back(
+        {.examples = cell.at("examples").as_int(1, static_cast<std::int64_t>(kMostExamples)),
+         .bytes = cell.at("bytes").as_unsigned(),
+         .xxh3 = cell.at("xxh3").as_string()});
   }
   header_.task = task_from_json(manifest.at("task"), sizes, places);
 }
@@ -199,7 +216,6 @@ std::vector<Example> FrozenSet::read(std::size_t cell) const {
   const Tensor positions = load("label_positions"), targets = load("label_targets"),
                pairs = load("label_pairs");
   std::vector<Example> examples(static_cast<std::size_t>(stored.examples));
-  const int vocabulary = task().model_vocabulary();
   for (std::int64_t i = 0; i < stored.examples; i++) {
     Example& example = examples[static_cast<std::size_t>(i)];
     const std::int32_t* first = tokens.data<std::int32_t>() + i * length;
@@ -208,7 +224,8 @@ std::vector<Example> FrozenSet::read(std::size_t cell) const {
       example.labels.push_back({positions.data<std::int32_t>()[j], targets.data<std::int32_t>()[j],
                                 pairs.data<std::int32_t>()[j]});
     }
-    check_example(name, i, example, vocabulary);
+    const std::string problem = unstorable(task(), example);
+    require(problem.empty(), ExitCode::corrupt, "{}: example {}: {}", name, i, problem);
   }
   return examples;
 }

@@ -35,8 +35,13 @@ std::string_view split_name(Split split);
 /// Throws Error(usage) for a word that is no split.
 Split split_named(std::string_view name);
 
+/// Why a set of `task` cannot hold an example, whatever the rules of the task say of it: an id that
+/// the vocabulary lacks, labels out of order. Empty: it can.
+std::string unstorable(const MqarTask& task, const Example& example);
+
 /// Writes a set; `examples_of` gives those of cell `index` of the task. All examples of a cell have
-/// as many labels. Throws Error(storage) if `folder` is there already or cannot be written.
+/// as many labels. Throws Error(usage) if `folder` is there already, Error(data) for what could not be
+/// read again, Error(storage) if it cannot be written.
 void write_frozen_set(const std::filesystem::path& folder, const FrozenHeader& header,
                       const std::function<std::vector<Example>(std::size_t index)>& examples_of);
 

@@ -112,6 +112,32 @@ TEST_CASE("data verb: an audit that finds broken rules says so and exits with 4"
   has(data({"show", "--data", set}).text, "broken: the query at position 4");
 }
 
+TEST_CASE("data verb: not even --unchecked takes what could not be read again") {
+  const TemporaryFolder folder;
+  const std::string lines = (folder.path() / "set.jsonl").string();
+  const std::string set = (folder.path() / "set").string();
+  const auto said_of = [&](const std::string& second) {
+    const std::string good = R"({"ctx_length":8,"num_kv_pair":1,"key_len":1,"value_len":1,)"
+                             R"("V_id":{"5":150},"input_ids":[7,150,30,31,7,150,30,31]})";
+    write_file_atomically(lines, good + "\n" + second + "\n");
+    std::string said = refusal(
+        [&] {
+          data({"import", "--task", "standard", "--split", "train", "--from", lines, "--to", set,
+                "--unchecked"});
+        },
+        ExitCode::corrupt);
+    CHECK(!fs::exists(set));
+    return said;
+  };
+  const std::string head = R"({"ctx_length":8,"num_kv_pair":1,"key_len":1,"value_len":1,)";
+  has(said_of(head + R"("V_id":{"5":150},"input_ids":[7,150,30,31,7,9999,30,31]})"),
+      "line 2: tokens are ids from 0 to");
+  has(said_of(head + R"("V_id":{"5":9999},"input_ids":[7,150,30,31,7,150,30,31]})"),
+      "line 2: targets of labels are ids from 0 to");
+  has(said_of(head + R"("V_id":{"5":150,"6":30},"input_ids":[7,150,30,31,7,150,30,31]})"),
+      "V_id of line 1 lacks the closing <SEP> and that of line 2 has it");
+}
+
 TEST_CASE("data verb: show prints the example that is asked for") {
   const std::string one =
       data({"show", "--task", "last", "--cell", "128x4", "--example", "3"}).text;
@@ -141,7 +167,7 @@ TEST_CASE("data verb: what is misspelt, missing or contradictory is refused in a
           [&] {
             data({"make", "--task", "shuffle", "--to", path});
           },
-          ExitCode::storage),
+          ExitCode::usage),
       "never overwritten");
   has(refusal(
           [&] {

@@ -3,12 +3,14 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <string>
 
 #include "core/files.h"
+#include "core/hash.h"
 #include "core/json.h"
 #include "data/audit.h"
 #include "data/example_rules.h"
@@ -148,34 +150,69 @@ TEST_CASE("frozen set: a damaged, shortened or missing file is refused") {
       "it has no manifest.json");
 }
 
+/// Writes another number over a tensor of a set's first cell, and the hash that the manifest needs.
+void patch(const fs::path& set, std::string_view tensor, std::size_t index, std::int32_t value) {
+  const fs::path file = set / "cell-64x1.safetensors";
+  std::string bytes = read_file(file);
+  std::uint64_t header = 0;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  const Json json = Json::parse(std::string_view(bytes).substr(8, header), "header");
+  const auto begin =
+      static_cast<std::size_t>(json.at(tensor).at("data_offsets").at(std::size_t{0}).as_int());
+  std::memcpy(bytes.data() + 8 + header + begin + index * sizeof value, &value, sizeof value);
+  const std::string before = hex(xxh3_of_file(file));
+  write_file_atomically(file, bytes);
+  std::string manifest = read_file(set / "manifest.json");
+  manifest.replace(manifest.find(before), before.size(), hex(xxh3_of_file(file)));
+  write_file_atomically(set / "manifest.json", manifest);
+}
+
 TEST_CASE("frozen set: numbers that no example can have are refused, whatever the hash says") {
   const TemporaryFolder folder;
   const MqarTask task = small_task(*find_task("standard"));
   int number = 0;
-  const auto said_of = [&](const std::function<void(Example&)>& damage) {
+  const auto said_of = [&](std::string_view tensor, std::size_t index, std::int32_t value) {
     const fs::path path = folder.path() / fmt::format("set{}", number++);
-    write_frozen_set(path, {.task = task, .split = Split::test, .seed = 0, .origin = "hostile"},
-                     [&](std::size_t cell) {
-                       std::vector<Example> examples = examples_of(task, Split::test, cell, 3);
-                       damage(examples[1]);
-                       return examples;
-                     });
+    write_set(path, task);
+    patch(path, tensor, index, value);
     return refusal([&] { FrozenSet(path).read(0); }, ExitCode::corrupt);
   };
-  has(said_of([](Example& e) { e.tokens[3] = -1; }),
-      "example 1: tokens are ids of the task, got -1");
-  has(said_of([](Example& e) { e.tokens[3] = 420; }), "got 420");
-  has(said_of([](Example& e) { e.labels[0].position = 0; }), "label_positions ascend");
-  has(said_of([](Example& e) { e.labels[0].position = 64; }), "label_positions ascend");
-  has(said_of([](Example& e) { e.labels[0].target = -5; }), "label_targets are ids");
-  has(said_of([](Example& e) { e.labels[0].pair = -2; }), "label_pairs are -1 or");
+  has(said_of("tokens", 64 + 3, -1), "example 1: tokens are ids from 0 to 419, got -1");
+  has(said_of("tokens", 64 + 3, 420), "got 420");
+  has(said_of("label_positions", 1, 0), "example 1: positions of labels ascend");
+  has(said_of("label_positions", 1, 64), "positions of labels ascend");
+  has(said_of("label_targets", 1, -5), "targets of labels are ids");
+  has(said_of("label_pairs", 1, -2), "pair is -1 or");
+}
+
+TEST_CASE("frozen set: what could not be read again is not written") {
+  const TemporaryFolder folder;
+  const MqarTask task = small_task(*find_task("standard"));
+  const fs::path path = folder.path() / "set";
+  const auto said_of = [&](const std::function<void(Example&)>& damage) {
+    const auto write = [&] {
+      write_frozen_set(path, {.task = task, .split = Split::test, .seed = 0, .origin = "hostile"},
+                       [&](std::size_t cell) {
+                         std::vector<Example> examples = examples_of(task, Split::test, cell, 3);
+                         damage(examples[1]);
+                         return examples;
+                       });
+    };
+    const std::string said = refusal(write, ExitCode::data);
+    CHECK(folder.entries() == 0);  // no half of it either
+    return said;
+  };
+  has(said_of([](Example& e) { e.tokens[3] = -1; }), "example 1 of cell 64x1: tokens are ids");
+  has(said_of([](Example& e) { e.labels[0].position = 0; }), "positions of labels ascend");
+  has(said_of([](Example& e) { e.labels[0].target = 420; }), "targets of labels are ids");
+  has(said_of([](Example& e) { e.labels[0].pair = -2; }), "pair is -1 or");
 }
 
 TEST_CASE("frozen set: a folder that is there is never overwritten") {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "set";
   write_set(path, small_task(*find_task("standard")));
-  has(refusal([&] { write_set(path, small_task(*find_task("last"))); }, ExitCode::storage),
+  has(refusal([&] { write_set(path, small_task(*find_task("last"))); }, ExitCode::usage),
       "never overwritten");
   CHECK(FrozenSet(path).task().name == "standard");
   // What fails leaves nothing behind.
