@@ -101,7 +101,7 @@ std::string RankJob::name() const {
   return fmt::format("rank {} of {}", rank(), world());
 }
 
-void RankJob::connect_gpus() {
+DeviceRanks& RankJob::connect_gpus() {
   // Two ranks of one GPU would wait for each other for ever.
   const std::vector<std::string> gpus = ranks_->gather(gpu_identity(), kLongSeconds);
   std::string verdict;
@@ -122,6 +122,7 @@ void RankJob::connect_gpus() {
   watched_->timeout = settings_.ranks.timeout;
   ranks_->on_loss([watched = watched_] { watched->gpus->abort(); });
   ranks_->liveness().also_watch([watched = watched_] { return watched->look(); });
+  return *watched_->gpus;
 }
 
 std::optional<std::string> RankJob::Watched::look() {

@@ -36,6 +36,9 @@ class RankJob {
   /// "rank 1 of 4"
   std::string name() const;
 
+  /// Once, after select_gpu(): what the GPUs of all ranks compute together. Throws Error(device) when
+  /// two ranks have the same one.
+  DeviceRanks& connect_gpus();
   /// Connects the GPUs, if the model is on one, and follows its gradients. Neither this nor the model
   /// may end before what it returns.
   std::unique_ptr<GradientSync> follow(const Model& model);
@@ -69,8 +72,6 @@ class RankJob {
   void stop(const std::string& sentence);
 
  private:
-  void connect_gpus();
-
   /// What the monitor's thread looks at, which may outlast this for a moment.
   struct Watched {
     std::shared_ptr<DeviceRanks> gpus;
