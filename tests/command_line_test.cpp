@@ -224,6 +224,17 @@ TEST_CASE("command line: eval reads the run's settings, and --task means what to
   CHECK(some.eval.limit == 5);
   CHECK(some.eval.json);
 
+  for (const std::string verb : {"eval", "logits", "generate"}) {
+    std::vector<std::string> words = {verb, "--run", run, "--lr", "1e-3"};
+    if (verb == "logits") words.insert(words.end(), {"--ids", "a", "--out", "b"});
+    if (verb == "generate") words.insert(words.end(), {"--prompt-ids", "1"});
+    CHECK(mentions(usage_error(words), verb + ": --lr is about training"));
+  }
+  CHECK(mentions(usage_error({"eval", "--run", run, "--stop.accuracy", "9"}), "--stop.accuracy"));
+  CHECK(parse({"eval", "--run", run, "--train.micro_tokens", "512", "--threads", "1"})
+            .settings()
+            .train.micro_tokens == 512);
+
   CHECK(mentions(usage_error({"eval"}), "--run runs/NAME or --checkpoint DIR"));
   CHECK(mentions(usage_error({"eval", "--run", run, "--checkpoint", run}), "either"));
   CHECK(mentions(usage_error({"eval", "--run", run, "--task", "lst"}), "did you mean 'last'?"));

@@ -206,10 +206,10 @@ Json accuracy_json(const std::vector<TaskAccuracy>& accuracy, std::string_view p
     for (const auto& [cell, percent] : entry.cell_ceilings) {
       task["cell_ceilings"][cell] = percent;
     }
-    if (!parameter_hash.empty()) task["parameter_hash"] = parameter_hash;
     task["by_position"] = bins_json(entry.breakdown.by_position);
     task["by_distance"] = bins_json(entry.breakdown.by_distance);
     add_details(entry, task);
+    if (!parameter_hash.empty()) task["parameter_hash"] = parameter_hash;
     json[entry.task] = std::move(task);
   }
   return json;
