@@ -56,6 +56,7 @@ std::vector<NamedTensor> tensors_of(const GlobalBatch& batch, const Model& model
     add("rows", micro.rows);
     add("targets", micro.targets);
     if (micro.position) add("positions", micro.position);
+    add("numbers", micro.pass.slice_flat(2, {micro.tokens.elements()}));
   }
   return tensors;
 }
@@ -111,6 +112,17 @@ Batch micro_batch(const SafetensorsFile& file, std::size_t index, std::int64_t v
     batch.positions = integers(file, positions, 0, length);
     require(batch.positions.size() == batch.tokens.size(), ExitCode::corrupt,
             "{}: {} has {} values for {} tokens", file.path(), positions, batch.positions.size(),
+            batch.tokens.size());
+  }
+  const std::string numbers = micro_name(index, "numbers");
+  if (file.find(numbers) != nullptr) {
+    constexpr std::int64_t kEnd = std::int64_t{1} << 31;
+    for (const std::int32_t number :
+         integers(file, numbers, std::numeric_limits<std::int32_t>::min(), kEnd)) {
+      batch.numbers.push_back(static_cast<std::uint32_t>(number));
+    }
+    require(batch.numbers.size() == batch.tokens.size(), ExitCode::corrupt,
+            "{}: {} has {} values for {} tokens", file.path(), numbers, batch.numbers.size(),
             batch.tokens.size());
   }
   return batch;

@@ -6,7 +6,7 @@
 //     settings.toml        those of the run
 //     config.json          sizes of the model
 //     model.safetensors    the parameters before the step
-//     batch.safetensors    for each micro-batch its tokens, label rows, targets and positions
+//     batch.safetensors    for each micro-batch its tokens, label rows, targets, positions and numbers
 #pragma once
 
 #include <cstdint>
