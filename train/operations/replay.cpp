@@ -46,8 +46,9 @@ std::string count_text(const SeenValue& value) {
 }
 
 double norm_of(const Tensor& gradients) {
+  const Tensor wide = gradients.to(Device::cpu).to(DType::f64);
   double sum = 0;
-  for (const double x : gradients.to(Device::cpu).to(DType::f64).span<double>()) {
+  for (const double x : wide.span<double>()) {
     sum += x * x;
   }
   return std::sqrt(sum);
