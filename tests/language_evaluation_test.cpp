@@ -9,7 +9,6 @@
 #include "eval/language/results.h"
 #include "models/mamba.h"
 #include "models/pythia.h"
-#include "tests/child_process.h"
 #include "tests/language_data.h"
 #include "tests/language_fixtures.h"
 #include "tests/skip.h"
