@@ -34,14 +34,12 @@ Facts facts_of(const Settings& settings, bool on_gpu) {
 bool take_gpu(const Settings& settings, const LaunchPlace& place) {
   if (settings.run.device == DeviceChoice::cpu || settings.run.dtype == DType::f64) return false;
   const int count = gpu_count();
-  // A scheduler may show each rank its own GPU alone.
-  if (count > 1 || place.local_world == place.world) {
-    require(count == 0 || place.local_rank < count, ExitCode::device,
-            "{} of {} is rank {} of this host, which shows {} GPU{}: start at most that many ranks "
-            "here, or use --device cpu",
-            fmt::format("rank {}", place.rank), place.world, place.local_rank, count,
-            count == 1 ? "" : "s");
-  }
+  // A scheduler may show each rank its own GPU alone; that two have one is noticed when they connect.
+  require(
+      count <= 1 || place.local_rank < count, ExitCode::device,
+      "rank {} of {} is number {} of this host's, which shows {} GPUs: start one rank for each, "
+      "or use --device cpu",
+      place.rank, place.world, place.local_rank, count);
   if (count > 1) choose_gpu(place.local_rank);
   std::string why;
   const bool works = gpu_available(&why);
