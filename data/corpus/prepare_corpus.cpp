@@ -26,7 +26,6 @@ namespace {
 
 constexpr double kProgressEvery = 0.1;  // seconds
 constexpr std::string_view kEndOfText = "<|endoftext|>";
-constexpr std::int64_t kNarrowVocabulary = 65'536;  // ids of two bytes
 
 /// Tells how far it is, now and then.
 class Reporter {

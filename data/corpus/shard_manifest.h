@@ -12,6 +12,8 @@
 namespace farsight {
 
 inline constexpr int kShardFormatVersion = 1;
+/// Ids of a vocabulary up to this size have two bytes each, others four.
+inline constexpr std::int64_t kNarrowVocabulary = 65'536;
 
 /// How documents become blocks.
 struct Packing {
