@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -110,11 +112,24 @@ void measure_generation(const std::vector<std::string>& tasks, const Options& op
   }
 }
 
+constexpr const char* kTokenization = "tokenize the wiki corpus, GPT-NeoX";
+
+void measure_tokenization(const std::filesystem::path& data, const Options& options,
+                          const Context& context, JsonLines& json) {
+  const Effort effort = options.quick ? Effort{.seconds = 0, .least_runs = 1} : Effort{};
+  const std::size_t width = std::string_view(kTokenization).size();
+  print("\n" + tokenization_columns(width));
+  const TokenizationTimes times = time_tokenization(data, effort);
+  print(tokenization_row(width, kTokenization, times));
+  json.append(tokenization_json(context, kTokenization, times));
+}
+
 void run_on_cpu(const Options& options, const std::string& command) {
   const std::vector<OpCase> cases = operations(options);
   const std::vector<TrainingLine> runs = training_lines(options);
   const std::vector<std::string> tasks = generation_lines(options);
-  require(!cases.empty() || !runs.empty() || !tasks.empty(), ExitCode::usage,
+  const auto text = options.wants(kTokenization) ? tokenization_data() : std::nullopt;
+  require(!cases.empty() || !runs.empty() || !tasks.empty() || text, ExitCode::usage,
           "--only: no line has '{}' in its name or sizes; without it all are measured",
           options.only);
   JsonLines json(options.json);
@@ -127,6 +142,7 @@ void run_on_cpu(const Options& options, const std::string& command) {
   measure_operations(cases, options, context, json);
   measure_training(runs, options, context, json);
   measure_generation(tasks, options, context, json);
+  if (text) measure_tokenization(*text, options, context, json);
 }
 
 void run(const Options& options, const std::string& command) {

@@ -207,4 +207,28 @@ Json generation_json(const Context& context, const std::string& name,
   return line;
 }
 
+std::string tokenization_columns(std::size_t name_width) {
+  return training_line(name_width, "text on one core", {"MB", "tokens", "MB/s", "others"});
+}
+
+std::string tokenization_row(std::size_t name_width, const std::string& name,
+                             const TokenizationTimes& times) {
+  return training_line(
+      name_width, name,
+      {fmt::format("{:.1f}", times.bytes / 1e6), fmt::format("{:.0f}", times.tokens),
+       cell(times.mb_per_s, 1), fmt::format("{:.1f}", times.others)});
+}
+
+Json tokenization_json(const Context& context, const std::string& name,
+                       const TokenizationTimes& times) {
+  Json line = line_of(context.provenance, name);
+  line["sizes"] = Json::object(
+      {{"bytes", times.bytes}, {"tokens", times.tokens}, {"documents", times.documents}});
+  line["threads"] = 1;
+  line["runs"] = times.runs;
+  line["others"] = times.others;
+  line["mb_per_s"] = times.mb_per_s;
+  return line;
+}
+
 }  // namespace farsight::bench

@@ -8,6 +8,7 @@
 #include "bench/generation.h"
 #include "bench/machine.h"
 #include "bench/operations.h"
+#include "bench/tokenization.h"
 #include "bench/training.h"
 #include "core/json.h"
 
@@ -71,5 +72,11 @@ std::string generation_columns(std::size_t name_width);
 std::string generation_row(std::size_t name_width, const std::string& name,
                            const GenerationTimes& times);
 Json generation_json(const Context& context, const std::string& name, const GenerationTimes& times);
+
+std::string tokenization_columns(std::size_t name_width);
+std::string tokenization_row(std::size_t name_width, const std::string& name,
+                             const TokenizationTimes& times);
+Json tokenization_json(const Context& context, const std::string& name,
+                       const TokenizationTimes& times);
 
 }  // namespace farsight::bench
