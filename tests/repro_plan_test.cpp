@@ -10,6 +10,7 @@
 #include "train/repro/claims.h"
 #include "train/repro/outcomes.h"
 #include "train/repro/plan.h"
+#include "train/repro/repro_command.h"
 #include "train/repro/seeds.h"
 
 namespace farsight {
@@ -209,6 +210,15 @@ TEST_CASE("repro: the learning rate is chosen by validation, never by the test")
   CHECK(!none.rate_of(training));
   CHECK(!none.accuracy({training, "standard"}));
   CHECK(none.problem({training, "standard"}) == "not started");
+}
+
+TEST_CASE("repro: help shows the values that runs of the level have") {
+  const auto help = [](const std::vector<std::string>& words) { return parse_repro(words).text; };
+  CHECK(mentions(help({"--help"}), "= 5500"));  // pocket's steps
+  CHECK(mentions(help({"--help"}), " \"pocket\"\n"));
+  CHECK(!mentions(help({"--level", "tiny", "--help"}), " \"pocket\"\n"));
+  CHECK(mentions(help({"--level", "tiny", "--help"}), " \"tiny\"\n"));
+  CHECK(mentions(help({"--level", "enormous", "--help"}), "= 5500"));  // help comes all the same
 }
 
 TEST_CASE("repro: rates are never mixed, not even where no validation can be read") {

@@ -102,6 +102,27 @@ TEST_CASE("tested: a set that the model cannot read is refused") {
         std::string::npos);
 }
 
+TEST_CASE("tested: a file for answers that cannot be written is said before anything is tested") {
+  const TemporaryFolder folder;
+  TinyRun run = tiny();
+  // A task that does not exist would be refused next.
+  const auto said_of = [&](const std::filesystem::path& path, ExitCode expected) {
+    ExitCode code = ExitCode::ok;
+    const std::string said = error_of(
+        [&] {
+          tested(run.model, run.settings.settings,
+                 {.tasks = {"nonsense"}, .set = {}, .per_query = path});
+        },
+        &code);
+    CHECK(code == expected);
+    return said;
+  };
+  CHECK(mentions(said_of(folder / "absent/answers.jsonl", ExitCode::storage), "No such file"));
+  CHECK(mentions(said_of(folder.path(), ExitCode::usage), "is a folder"));
+  CHECK(mentions(said_of(folder / "answers.jsonl", ExitCode::usage), "nonsense"));
+  CHECK(folder.entries() == 0);
+}
+
 TEST_CASE("tested: every answer is a line of JSON") {
   const TemporaryFolder folder;
   const TinyRun run = tiny();

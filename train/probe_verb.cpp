@@ -195,10 +195,29 @@ std::string terminal_text(const Report& report, const std::vector<LayerProbe>& l
   return steps.rows.empty() ? text : text + "\n" + plain_text(steps);
 }
 
-void probe(const Asked& a) {
+/// A line on stderr every few seconds: a long cell's matrices take minutes.
+class Pulse {
+ public:
+  explicit Pulse(std::int64_t examples) : examples_(examples) {}
+  void operator()(std::int64_t example, std::int64_t layer) {
+    if (seconds_now() - told_ < kSeconds) return;
+    told_ = seconds_now();
+    const double share = (static_cast<double>(example) + 0.5) / static_cast<double>(examples_);
+    fmt::print(stderr, "example {} of {}, layer {}; about {} left\n", example + 1, examples_, layer,
+               human_duration((told_ - began_) * (1 / share - 1)));
+  }
+
+ private:
+  static constexpr double kSeconds = 5;
+  std::int64_t examples_;
+  double began_ = seconds_now(), told_ = began_;
+};
+
+void probe(Asked a) {
   const double start = seconds_now();
   if (a.settings.run.threads > 0) set_threads(static_cast<int>(a.settings.run.threads));
   const Model model = model_from(a.checkpoint, device_of(a.settings), DType::f32);
+  a.options.done = Pulse(a.options.examples);
   const std::vector<LayerProbe> layers = probe_cell(model, a.what.task, a.what.cell, a.options);
   Report report = report_of(a, layers, seconds_now() - start);
   const Json json = json_of(a, layers);

@@ -8,6 +8,7 @@
 
 #include "core/check.h"
 #include "core/clock.h"
+#include "core/file_calls.h"
 #include "core/files.h"
 #include "data/audit.h"
 #include "eval/recall.h"
@@ -53,6 +54,15 @@ TaskAccuracy accuracy_of(const MqarTask& task, const RecallResult& result) {
   return accuracy;
 }
 
+/// Now instead of after the evaluation. A device or a pipe takes what comes.
+void require_writable(const std::filesystem::path& path) {
+  std::error_code none;
+  require(!std::filesystem::is_directory(path, none), ExitCode::usage,
+          "--per-query: '{}' is a folder; name a file", path.string());
+  if (std::filesystem::exists(path, none) && !std::filesystem::is_regular_file(path, none)) return;
+  OutputFile trial(temporary_beside(path));  // removes itself
+}
+
 void write_answers(const std::filesystem::path& path, const std::vector<TaskAnswers>& tasks) {
   write_file_atomically(path, [&](OutputFile& file) {
     for (const TaskAnswers& task : tasks) {
@@ -67,6 +77,7 @@ void write_answers(const std::filesystem::path& path, const std::vector<TaskAnsw
 
 Tested tested(const Model& model, const Settings& settings, const TestOptions& options) {
   const double start = seconds_now();
+  if (!options.per_query.empty()) require_writable(options.per_query);
   std::optional<FrozenSet> set;
   std::vector<TaskAnswers> tasks;
   if (!options.set.empty()) {

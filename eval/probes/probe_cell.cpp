@@ -99,6 +99,7 @@ std::vector<LayerProbe> probe_cell(const Model& model, const MqarTask& task, std
       look(mixing, places, options, *found);
       if (const auto* scan = std::get_if<ScanInputs>(&mixing)) found->delta.add(*scan, roles);
       if (i == 0) found->error = reconstruction_error(mixing, options.checked_channels);
+      if (options.done) options.done(i, layer);
     });
   }
   std::vector<LayerProbe> probes;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct ProbeOptions {
   MatrixOptions matrix{};
   std::int64_t checked_channels = 4;      ///< of the first example, for LayerProbe::error
   std::int64_t piece_elements = 1 << 24;  ///< of a matrix, at once: rows times T
+  std::function<void(std::int64_t example, std::int64_t layer)> done{};  ///< told after each
 };
 
 struct LayerProbe {

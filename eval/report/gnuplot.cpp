@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <mutex>
 
 #include "core/check.h"
 #include "core/child_process.h"
@@ -53,8 +54,15 @@ std::string run_gnuplot(const fs::path& folder, const std::string& script, const
     }
     return "";
   } catch (const CannotStart& error) {
-    if (error.not_found()) return fmt::format("{} is not installed", gnuplot.program);
-    return error.what();
+    if (!error.not_found()) return error.what();
+    static std::once_flag said;  // a page has many figures
+    std::call_once(said, [&] {
+      fmt::print(stderr,
+                 "{} is not installed: figures come as data and scripts, without pictures (apt "
+                 "install gnuplot-nox, and make the page again)\n",
+                 gnuplot.program);
+    });
+    return fmt::format("{} is not installed", gnuplot.program);
   } catch (const Error& error) {
     return error.what();
   }

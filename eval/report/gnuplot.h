@@ -33,7 +33,8 @@ void check_figure_name(const std::string& name);
 std::filesystem::path figure_file(const std::filesystem::path& folder, const std::string& name,
                                   std::string_view ending);
 
-/// Writes NAME.gp and runs it in `folder`. The picture that an older script drew is removed first.
+/// Writes NAME.gp and runs it in `folder`. The picture that an older script drew is removed first. That
+/// there is no gnuplot is said on stderr as well, once.
 struct Drawing {
   std::string svg;      ///< cleaned; empty if there is none
   std::string problem;  ///< why there is none, a sentence

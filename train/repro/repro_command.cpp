@@ -109,13 +109,34 @@ ReproCommand command_of(const Words& words) {
   return command;
 }
 
+/// Of one training at the level; help must come whatever else the command line holds.
+Settings settings_for_help(const Words& words) {
+  const Training training = {"mamba", "standard"};
+  const auto settings_at = [&](std::string_view level) {
+    NamedSettings given = {{"run.task", training.task},
+                           {"run.model", training.model},
+                           {"run.preset", std::string(repro_level(level).preset)}};
+    const NamedSettings changed = level_settings(level, training);
+    given.insert(given.end(), changed.begin(), changed.end());
+    return resolved_settings(given);
+  };
+  try {
+    return settings_at(words.value("level").value_or("pocket"));
+  } catch (const Error&) {
+    return settings_at("pocket");
+  }
+}
+
 }  // namespace
 
 ReproCommand parse_repro(std::span<const std::string> arguments) {
   const Words words("farsight repro", kOptions, {arguments.begin(), arguments.end()});
   if (words.has("help")) {
     ReproCommand help;
-    help.text = verb_help("farsight", "repro", kReproHelp, kOptions, Settings());
+    help.text =
+        verb_help("farsight", "repro", kReproHelp, kOptions, settings_for_help(words)) +
+        "\nValues are those of mamba trained on standard at the level; other runs have others: "
+        "see --dry-run\nand the config.toml of each.\n";
     return help;
   }
   words.refuse_unknown();
