@@ -2,7 +2,7 @@
 # `make help` lists them.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: scale help setup setup-dev build train eval report repro test test-gpu sanitize-gpu bench doctor format lint size asan tsan install clean
+.PHONY: scale help setup setup-dev build train eval report repro test test-gpu sanitize-gpu bench crash doctor format lint size asan tsan install clean
 
 # Every family has a program, and every program trains every model: mamba's says what there is.
 family := $(firstword $(subst -, ,$(MODEL)))
@@ -70,6 +70,10 @@ bench: ## measures every op against this machine's limits     | make bench DEVIC
 scale: ## Mamba-130M's speed on 1 and on GPUS GPUs, as JSON     | make scale GPUS=2
 	@$(BUILD) --quiet release farsight_program mamba
 	@bash cmake/scale_gpus.sh build/bin/farsight '$(or $(GPUS),2)' '$(or $(STEPS),60)' $(ARGS)
+
+crash: ## kills runs, fails disks, flips bits, and counts       | make crash KILLS=50
+	@$(BUILD) --quiet release farsight_tests mamba
+	@bash cmake/crash.sh build '$(or $(KILLS),50)' '$(or $(FLIPS),10000)'
 
 doctor: ## says in one line each what this machine has         | make doctor
 	@bash cmake/doctor.sh

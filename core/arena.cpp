@@ -98,7 +98,7 @@ std::string Arena::explain(std::int64_t bytes, const char* name) const {
     text += fmt::format("{} {} {}", i == 0 ? "; largest holders:" : ",", holders[i]->name,
                         human_bytes(holders[i]->now_bytes));
   }
-  return text + "; a smaller --batch-size or --micro-tokens needs less";
+  return text + "; a smaller --train.micro_tokens needs less and changes nothing else";
 }
 
 void* Arena::allocate(std::int64_t bytes, const char* name) {

@@ -252,6 +252,16 @@ void run_logits(const Command& command) {
   print(write_logits(loaded_model(command.settings(), options.weights), options));
 }
 
+/// Who held how much, at the most: of the device whose memory was not enough.
+std::string holders() {
+  try {
+    const Arena& gpu = arena(Device::cuda);
+    if (gpu.peak_bytes() > arena(Device::cpu).peak_bytes()) return gpu.report();
+  } catch (const Error&) {  // there is none
+  }
+  return arena(Device::cpu).report();
+}
+
 int report_error(std::string_view program, std::string_view message, ExitCode code) {
   const bool named = message.starts_with(program);  // "mamba train: there is no option ..."
   const std::string prefix = named ? "" : fmt::format("{}: ", program);
@@ -293,6 +303,7 @@ int run_program(std::string_view program, int argc, const char* const* argv) {
     }
     return static_cast<int>(ExitCode::ok);
   } catch (const Error& error) {
+    if (error.code() == ExitCode::memory) std::fputs(holders().c_str(), stderr);
     return report_error(program, error.what(), error.code());
   } catch (const std::bad_alloc&) {
     return report_error(program, "out of memory", ExitCode::memory);

@@ -15,8 +15,11 @@
 #include "train/data_verb.h"
 #include "train/doctor.h"
 #include "train/nearest.h"
+#include "train/operations/replay.h"
+#include "train/operations/watch.h"
 #include "train/probe_verb.h"
 #include "train/ranks/launch.h"
+#include "train/ranks/ranks_verb.h"
 #include "train/report_verb.h"
 #include "train/repro/repro.h"
 #include "train/tokenize_verb.h"
@@ -55,9 +58,12 @@ constexpr FarsightVerb kVerbs[] = {
     {"doctor", kDoctorHelp, run_doctor},
     {"launch", kLaunchHelp, run_launch},
     {"probe", kProbeHelp, run_probe_verb},
+    {"ranks", kRanksHelp, run_ranks},
+    {"replay", kReplayHelp, run_replay_verb},
     {"report", kReportHelp, run_report_verb},
     {"repro", kReproHelp, run_repro},
     {"tokenize", kTokenizeHelp, run_tokenize},
+    {"watch", kWatchHelp, run_watch_verb},
 };
 
 std::string usage() {

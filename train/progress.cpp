@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "core/arena.h"
 #include "train/quantities.h"
 
 namespace farsight {
@@ -21,6 +22,7 @@ constexpr double kLinesEveryShare = 0.02;
 constexpr double kLinesAtMostEvery = 60;
 constexpr double kRecentSeconds = 5;  // the window over which rates are averaged
 constexpr std::size_t kBarWidth = 22;
+constexpr int kWide = 140;  // columns that hold everything
 
 bool is_set(const char* variable) {
   const char* value = std::getenv(variable);
@@ -107,6 +109,21 @@ std::string Progress::numbers() const {
     text += fmt::format("  {} tokens/s  {} left", human_count(tokens_per_second_),
                         human_duration(*left));
   }
+  return display_.bar && display_.columns < kWide ? text : text + more_numbers();
+}
+
+std::string Progress::more_numbers() const {
+  std::string text;
+  if (latest_.gradient_norm) text += fmt::format("  gradient {:.3g}", *latest_.gradient_norm);
+  if (latest_.lr) text += fmt::format("  lr {:.3g}", *latest_.lr);
+  const double flops = tokens_per_second_ * latest_.flops_per_token;
+  if (flops > 0 && latest_.made_for) {
+    text += fmt::format("  MFU {:.1f} %", 100 * flops / *latest_.made_for);
+  }
+  if (flops > 0 && latest_.ceiling > 0) {
+    text += fmt::format("  {:.0f} % of the ceiling", 100 * flops / latest_.ceiling);
+  }
+  if (latest_.memory_bytes > 0) text += "  " + human_bytes(latest_.memory_bytes);
   return text;
 }
 

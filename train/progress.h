@@ -36,6 +36,12 @@ struct StepReport {
   double loss = 0;                   ///< mean over the labels of the batch
   std::int64_t tokens = 0;           ///< of this step
   std::optional<double> accuracy{};  ///< latest pair accuracy, percent
+  // Where there is room for them:
+  std::optional<double> gradient_norm{}, lr{};
+  double flops_per_token = 0;        ///< 0: not known
+  double ceiling = 0;                ///< FLOPs a second that the device was measured to do
+  std::optional<double> made_for{};  ///< that it is made for
+  std::int64_t memory_bytes = 0;     ///< peak; 0: not known
 };
 
 class Progress {
@@ -67,6 +73,7 @@ class Progress {
   void draw(double now);
   void erase();
   std::string numbers() const;
+  std::string more_numbers() const;
 
   Display display_;
   std::int64_t first_, last_;

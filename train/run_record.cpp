@@ -59,6 +59,27 @@ void clear(const fs::path& folder) {
   }
 }
 
+std::vector<Scalar> scalars_of(const StepMetrics& metrics) {
+  std::vector<Scalar> scalars = {
+      {"train/loss", metrics.loss},
+      {"train/gradient_norm", metrics.grad_norm},
+      {"train/learning_rate", metrics.lr},
+      {"train/tokens", static_cast<double>(metrics.tokens)},
+      {"train/skipped_steps", static_cast<double>(metrics.skipped)},
+      {"speed/tokens_per_second", metrics.tokens_per_second},
+      {"speed/memory_gib", static_cast<double>(metrics.memory_bytes) / (1 << 30)}};
+  const auto add = [&](std::string_view tag, const std::optional<double>& value) {
+    if (value) scalars.emplace_back(tag, *value);
+  };
+  add("train/accuracy", metrics.train_accuracy);
+  add("speed/mfu_percent", metrics.mfu);
+  add("speed/percent_of_ceiling", metrics.of_ceiling);
+  add("validation/loss", metrics.valid_loss);
+  add("validation/pair_accuracy", metrics.valid_accuracy);
+  add("validation/perplexity", metrics.valid_perplexity);
+  return scalars;
+}
+
 }  // namespace
 
 fs::path default_folder(const Settings& settings) {
@@ -179,10 +200,14 @@ void RunRecord::rewind(std::int64_t step) {
   std::error_code none;
   fs::remove(folder_ / "result.json", none);  // it goes on: not finished any more
   open_metrics();
+  if (settings_.log.tensorboard) {
+    board_ = std::make_unique<TensorBoardWriter>(folder_ / "tensorboard", step);
+  }
 }
 
 void RunRecord::append(const StepMetrics& metrics) {
   if (!metrics_) return;
+  if (board_) board_->add(metrics.step, scalars_of(metrics));
   Json line = Json::object({{"step", metrics.step},
                             {"loss", metrics.loss},
                             {"lr", metrics.lr},

@@ -3,6 +3,7 @@
 //   runs/standard-mamba-pocket-seed42/
 //     config.toml     every resolved setting; `--config` on it runs the same again
 //     metrics.jsonl   a line for every log.interval steps
+//     tensorboard/    the same as TensorBoard reads it (log.tensorboard)
 //     result.json     when the run is finished: what came out, for programs
 //     report.html     the same for people, with learning curves (figures/); and report.md, .json
 //     corpus.json     of a language model: which text and tokenizer (train/corpora.h)
@@ -31,6 +32,7 @@
 #include <utility>
 
 #include "train/command_line.h"
+#include "train/operations/tensorboard.h"
 #include "train/report.h"
 
 namespace farsight {
@@ -113,6 +115,7 @@ class RunRecord {
   bool continues_ = false;
   Lock lock_;
   std::unique_ptr<std::FILE, Close> metrics_;
+  std::unique_ptr<TensorBoardWriter> board_;
 };
 
 }  // namespace farsight

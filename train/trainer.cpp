@@ -9,7 +9,11 @@
 
 #include "core/atomic_folder.h"
 #include "core/clock.h"
+#include "train/operations/device_limits.h"
+#include "train/operations/profile.h"
 #include "train/operations/step_bundle.h"
+#include "train/plan.h"
+#include "train/ranks/rank_share.h"
 #include "train/run_checkpoints.h"
 #include "train/step.h"
 
@@ -17,8 +21,6 @@ namespace farsight {
 namespace {
 
 constexpr std::int64_t kMostSkipped = 10;  // in a row: then the run ends
-// What a rank says with a step when it was asked to end: Ctrl-C outweighs all schedulers.
-constexpr double kResumable = 1, kInterrupted = 65536;
 
 /// One run of the loop.
 class Loop {
@@ -30,23 +32,31 @@ class Loop {
         data_(context.task.data),
         total_(total_steps(context.settings, data_)),
         job_(context.ranks),
-        own_shards_(own_shards(context.settings.train, context.ranks)),
+        share_(context.ranks, context.settings.train),
         sync_(job_ == nullptr ? nullptr : job_->follow(context.model)),
         optimizer_(*context.model.parameters, context.settings.train),
-        step_(context.model, optimizer_, context.settings.train.graphs,
-              {.sync = sync_.get(), .shards = own_shards_}),
+        limits_(limits_of(context.model.parameters->device(), context.model.parameters->compute())),
+        flops_per_token_(training_flops_per_token(context.model, data_)),
+        profile_(context.model.parameters->device(), context.settings.log.profile, limits_),
+        step_(context.model, optimizer_,
+              profile_.wanted() ? GraphUse::off : context.settings.train.graphs,
+              {.sync = sync_.get(), .shards = share_.shards()}),
         checkpoints_(context.record.folder(), context.model, optimizer_,
                      context.settings.checkpoint) {
-    step_.before_update([this] { checkpoints_.before_update(); });
+    step_.before_update([this] {
+      checkpoints_.before_update();
+      optimizer_.forget_others();  // what was completed for a checkpoint has been copied
+    });
   }
 
   TrainState run(const std::filesystem::path& resume) {
     if (!resume.empty()) {
       state_ = load_checkpoint(resume, model_, optimizer_);
-      if (writes()) checkpoints_.resumed(state_);
-      agree_on_best();
+      if (share_.writes()) checkpoints_.resumed(state_);
+      share_.agree_on_best(state_);
     }
-    if (writes()) {
+    keep_own_part();
+    if (share_.writes()) {
       remove_leftovers(context_.record.folder());
       context_.record.rewind(state_.step);
     }
@@ -80,41 +90,14 @@ class Loop {
   }
 
  private:
-  /// Whether this process writes the run's folder.
-  bool writes() const { return job_ == nullptr || job_->first(); }
+  /// Processes that share the work of a step.
+  int ranks() const { return job_ == nullptr ? 1 : job_->world(); }
 
-  /// Logical shards of a batch that this rank computes.
-  static int own_shards(const TrainSettings& settings, const RankJob* job) {
-    if (!settings.reproducible) return 1;
-    return static_cast<int>(settings.gradient_shards) / (job == nullptr ? 1 : job->world());
-  }
-
-  /// This rank's share of a step.
-  std::vector<GlobalBatch> batches_at(std::int64_t step) const {
-    const int rank = job_ == nullptr ? 0 : job_->rank(),
-              world = job_ == nullptr ? 1 : job_->world();
-    std::vector<GlobalBatch> batches;
-    for (int i = 0; i < own_shards_; i++)
-      batches.push_back(
-          data_.at(step, {.rank = rank * own_shards_ + i, .world = world * own_shards_}));
-    return batches;
-  }
-
-  /// Several ranks do the same at the same step: they end when all have heard that one is to.
-  bool asked_to_end() const { return job_ == nullptr ? CatchInterrupts::requested() : votes_ > 0; }
-  static double vote() {
-    if (!CatchInterrupts::requested()) return 0;
-    return CatchInterrupts::exit_code() == ExitCode::interrupted ? kInterrupted : kResumable;
-  }
-
-  void agree_on_best() {
-    if (job_ == nullptr) return;
-    double numbers[] = {state_.best_score ? 1.0 : 0.0, state_.best_score.value_or(0),
-                        static_cast<double>(state_.best_step)};
-    job_->agree(numbers);
-    state_.best_score.reset();
-    if (numbers[0] != 0) state_.best_score = numbers[1];
-    state_.best_step = static_cast<std::int64_t>(numbers[2]);
+  void keep_own_part() {
+    if (job_ == nullptr || settings_.ranks.zero == 0) return;
+    const Bucket own = owned_part(model_.parameters->flat_count(), job_->rank(), job_->world());
+    optimizer_.keep(own.begin, own.count,
+                    [this](const Tensor& numbers) { sync_->add_up(numbers); });
   }
 
   bool compares_after(std::int64_t step) const {
@@ -143,13 +126,16 @@ class Loop {
   /// goes past a step after which the parameters are looked at.
   bool may_launch() const {
     const int most = model_.parameters->device() == Device::cuda ? 2 : 1;
-    const bool waits = launched_ != state_.step && (stops_after(launched_) || asked_to_end());
+    const bool waits =
+        launched_ != state_.step && (stops_after(launched_) || share_.asked_to_end(votes_));
     return launched_ < total_ && step_.under_way() < most && !waits;
   }
 
   void launch() {
-    const std::vector<GlobalBatch> batches = batches_at(launched_);
-    step_.launch(batches, learning_rate(settings_.train, launched_, total_), vote());
+    const std::vector<GlobalBatch> batches = share_.batches(data_, launched_);
+    profile_.begin_step();
+    step_.launch(batches, learning_rate(settings_.train, launched_, total_), RankShare::vote());
+    profile_.end_step();
     if (job_ != nullptr) job_->step_launched();
     launched_++;
     tokens_.push_back(batches.front().tokens);
@@ -174,7 +160,8 @@ class Loop {
                 .lr = learning_rate(settings_.train, state_.step, total_),
                 .grad_norm = result.gradient_norm,
                 .tokens = state_.tokens + tokens,
-                .skipped = state_.skipped};
+                .skipped = state_.skipped,
+                .total_steps = total_};
     if (job_ != nullptr) metrics_.exposed_ms = result.exposed_ms;
     state_.step++;
     state_.tokens += tokens;
@@ -182,8 +169,17 @@ class Loop {
     progress.step({.step = state_.step,
                    .loss = state_.loss,
                    .tokens = tokens,
-                   .accuracy = result.accuracy()});
+                   .accuracy = result.accuracy(),
+                   .gradient_norm = result.gradient_norm,
+                   .lr = metrics_.lr,
+                   .flops_per_token = flops_per_token_ / ranks(),
+                   .ceiling = limits_.product_flops_per_second,
+                   .made_for = limits_.made_for,
+                   .memory_bytes = arena(model_.parameters->device()).peak_bytes()});
     metrics_.tokens_per_second = progress.tokens_per_second();
+    const double flops = metrics_.tokens_per_second * flops_per_token_ / ranks();
+    metrics_.of_ceiling = 100 * flops / limits_.product_flops_per_second;
+    if (limits_.made_for) metrics_.mfu = 100 * flops / *limits_.made_for;
     accuracy_ = result.accuracy();
   }
 
@@ -194,19 +190,27 @@ class Loop {
     metrics_.seconds = state_.seconds;
     metrics_.memory_bytes = arena(model_.parameters->device()).peak_bytes();
     metrics_.train_accuracy = accuracy_;
-    if (compares_after(state_.step)) job_->compare_parameters(model_, state_.step);
+    if (compares_after(state_.step)) job_->compare_parameters(model_, state_.step, last);
     // Before the checkpoint: a run that is killed in between writes the line again, and none is lost.
     if (state_.step == 1 || state_.step % settings_.log.interval == 0 || last ||
         metrics_.valid_loss) {
       context_.record.append(metrics_);
     }
+    if (profile_.complete() && settings_.log.profile > 0 && share_.writes() && !profile_written_) {
+      profile_.write(context_.record.folder());
+      profile_written_ = true;
+      progress.note("where the time goes: " + (context_.record.folder() / "profile.md").string());
+    }
     checkpoints_.look();
     if (best || state_.step % save_interval_ == 0 || last) save(best);
-    if (asked_to_end() && !last && step_.under_way() == 0) end_early(progress);
+    if (share_.asked_to_end(votes_) && !last && step_.under_way() == 0) end_early(progress);
   }
 
   void save(bool best) {
-    if (writes()) checkpoints_.save(state_, best);
+    if (optimizer_.keeps_part()) {
+      optimizer_.complete([this](const Tensor& flat) { sync_->share_parts(flat); });
+    }
+    if (share_.writes()) checkpoints_.save(state_, best);
     if (job_ != nullptr) job_->wait_for_all();
   }
 
@@ -215,9 +219,7 @@ class Loop {
     checkpoints_.finish();
     progress.finish();
     const bool here = CatchInterrupts::requested();
-    const ExitCode code = job_ == nullptr         ? CatchInterrupts::exit_code()
-                          : votes_ < kInterrupted ? ExitCode::resumable
-                                                  : ExitCode::interrupted;
+    const ExitCode code = share_.exit_code(votes_);
     if (job_ != nullptr) job_->leave();
     fail(code,
          "interrupted by {} at step {} of {}; a checkpoint is in {}. The same command goes on "
@@ -236,7 +238,7 @@ class Loop {
       result.score = numbers[1];
     }
     if (!std::isfinite(result.loss)) {
-      stop_diverged(state_.step, batches_at(state_.step),
+      stop_diverged(state_.step, share_.batches(data_, state_.step),
                     fmt::format("validation loss {}", result.loss), result.loss, 0);
     }
     metrics_.valid_accuracy = result.pair_accuracy;
@@ -263,7 +265,7 @@ class Loop {
     }
     tokens_.clear();
     const std::int64_t step = state_.step + 1;
-    const std::vector<GlobalBatch> batches = batches_at(state_.step);
+    const std::vector<GlobalBatch> batches = share_.batches(data_, state_.step);
     const std::string what =
         fmt::format("loss {}, gradient norm {}", result.loss, result.gradient_norm);
     if (settings_.train.on_nan == OnNan::stop || state_.skipped_in_a_row + 1 >= kMostSkipped) {
@@ -314,7 +316,7 @@ class Loop {
                                   ? fmt::format(", the {}th in a row", state_.skipped_in_a_row + 1)
                                   : "";
     const BadStep bad = explain({.step = step, .loss = loss, .gradient_norm = norm}, batches);
-    std::string good = writes() ? checkpoints_.fall_back(state_.step) : "";
+    std::string good = share_.writes() ? checkpoints_.fall_back(state_.step) : "";
     if (job_ != nullptr) {
       good = job_->share(good);
       job_->leave();
@@ -329,14 +331,18 @@ class Loop {
   const Model& model_;
   const TrainData& data_;
   std::int64_t total_;
-  RankJob* job_;    // null: alone
-  int own_shards_;  // of each batch
+  RankJob* job_;  // null: alone
+  RankShare share_;
   std::unique_ptr<GradientSync> sync_;
   AdamW optimizer_;
+  const DeviceLimits& limits_;
+  double flops_per_token_;
+  Profile profile_;
   TrainStep step_;
   RunCheckpoints checkpoints_;
   TrainState state_;
   StepMetrics metrics_;
+  bool profile_written_ = false;
   double accuracy_ = 0, votes_ = 0;
   std::int64_t launched_ = 0;        // steps, those that the state counts among them
   std::deque<std::int64_t> tokens_;  // of the steps under way
