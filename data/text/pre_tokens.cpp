@@ -25,7 +25,7 @@ const char* PreTokens::end_of_any(const char* at, const char* end) const {
   }
   const auto class_at = [this](const char*& c) {
     const std::uint8_t found = class_of_byte(*c);
-    if (found == not_ascii) return table_.class_of(next_code_point(c));
+    if (found == kNotAscii) return table_.class_of(next_code_point(c));
     c++;
     return static_cast<CharacterClass>(found);
   };

@@ -20,14 +20,14 @@ class PreTokens {
     // Nearly all of most texts: ASCII letters after a space or without one.
     const char* const begin = at + (*at == ' ');
     const char* next = end_of_letters(begin, end);
-    const bool word = next != begin && (next == end || class_of_byte(*next) != not_ascii);
+    const bool word = next != begin && (next == end || class_of_byte(*next) != kNotAscii);
     return word ? next : end_of_any(at, end);
   }
 
  private:
   // Those of CharacterClass, and what begins a longer character.
-  static constexpr std::uint8_t letter = static_cast<std::uint8_t>(CharacterClass::letter);
-  static constexpr std::uint8_t not_ascii = 4;
+  static constexpr std::uint8_t kLetter = static_cast<std::uint8_t>(CharacterClass::letter);
+  static constexpr std::uint8_t kNotAscii = 4;
   static constexpr std::array<std::uint8_t, 256> kByteClasses = [] {
     std::array<std::uint8_t, 256> classes{};
     for (std::size_t byte = 0; byte < classes.size(); byte++) {
@@ -37,7 +37,7 @@ class PreTokens {
                                    : byte >= '0' && byte <= '9' ? CharacterClass::number
                                    : is_space                   ? CharacterClass::space
                                                                 : CharacterClass::other;
-      classes[byte] = byte < 0x80 ? static_cast<std::uint8_t>(found) : not_ascii;
+      classes[byte] = byte < 0x80 ? static_cast<std::uint8_t>(found) : kNotAscii;
     }
     return classes;
   }();
@@ -59,7 +59,7 @@ class PreTokens {
       if (others != 0) return at + std::countr_zero(others) / 8;
       at += 8;
     }
-    while (at != end && class_of_byte(*at) == letter)
+    while (at != end && class_of_byte(*at) == kLetter)
       at++;
     return at;
   }
