@@ -184,7 +184,10 @@ TEST_CASE("ranks: a process that does not end by itself is ended with the reason
     };
     Ranks ranks(meet(place_of(rank, 3, port), {}), options);
     ranks.barrier();
-    if (rank == 1) return;
+    if (rank == 1) {  // when the others have come out of it
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      return;
+    }
     std::unique_lock lock(mutex);  // deep in a forward pass
     done.wait_for(lock, std::chrono::seconds(10), [&] { return told; });
   });
