@@ -1,5 +1,5 @@
 // On the CPU: a task is one head of one row of the batch. Its q, k and v are gathered (turned, as
-// the arithmetic type), queries are taken in tiles of kTile, and every product of a tile is one
+// the arithmetic type), queries are taken in tiles of kQueryTile, and every product of a tile is one
 // matrix product over the keys that the tile can see. The softmax has whole rows before it.
 #include <algorithm>
 #include <cmath>
@@ -9,12 +9,11 @@
 #include "core/parallel.h"
 #include "core/tensor.h"
 #include "ops/attention.h"
+#include "ops/attention_heads.h"
 #include "ops/gemm.h"
 
 namespace farsight::cpu {
 namespace {
-
-constexpr std::int64_t kTile = 64;
 
 /// The buffers of one task, kept by each thread from call to call.
 template <class A>
@@ -48,87 +47,6 @@ void make_turns(const AttentionArgs& a) {
       }
     }
   });
-}
-
-/// One head of one row: where its tokens are, and how they are read and written.
-template <class T>
-class Head {
- public:
-  using A = accumulator_t<T>;
-  Head(const AttentionArgs& a, std::int64_t task) : a_(a), b_(task / a.H), h_(task % a.H) {}
-
-  std::int64_t position(std::int64_t t) const {
-    return a_.position ? a_.position[b_ * a_.T + t] : t;
-  }
-  /// The first key that token t sees.
-  std::int64_t start(std::int64_t t) const { return t - position(t); }
-  A scale() const { return 1 / std::sqrt(static_cast<A>(a_.head)); }
-  A* lse() const { return static_cast<A*>(a_.lse) + (b_ * a_.H + h_) * a_.T; }
-  T* y(std::int64_t t) const {
-    return static_cast<T*>(a_.y) + ((b_ * a_.T + t) * a_.H + h_) * a_.head;
-  }
-  const T* dy(std::int64_t t) const {
-    return static_cast<const T*>(a_.dy) + (b_ * a_.T + t) * a_.dy_stride + h_ * a_.head;
-  }
-  /// part 0, 1, 2: q, k, v.
-  const T* qkv(std::int64_t t, int part) const {
-    return static_cast<const T*>(a_.qkv) + (b_ * a_.T + t) * a_.qkv_stride +
-           (h_ * 3 + part) * a_.head;
-  }
-  T* dqkv(std::int64_t t, int part) const {
-    return static_cast<T*>(a_.dqkv) + (b_ * a_.T + t) * a_.dqkv_stride + (h_ * 3 + part) * a_.head;
-  }
-  T* cached(std::int64_t row) const {
-    return static_cast<T*>(a_.cache) + ((b_ * a_.capacity + row) * a_.H + h_) * 2 * a_.head;
-  }
-
-  /// x: [head]; turns it by the angles of row t of the table, or back.
-  void turn(std::int64_t t, A* x, bool back = false) const {
-    const std::int64_t half = a_.rotary / 2;
-    const A* turns = static_cast<const A*>(a_.turns) + position(t) * a_.rotary;
-    for (std::int64_t i = 0; i < half; i++) {
-      const A cosine = turns[2 * i], sine = back ? -turns[2 * i + 1] : turns[2 * i + 1];
-      const A low = x[i], high = x[i + half];
-      x[i] = low * cosine - high * sine;
-      x[i + half] = high * cosine + low * sine;
-    }
-  }
-  void gather(int part, A* to) const {
-    for (std::int64_t t = 0; t < a_.T; t++) {
-      widen(qkv(t, part), to + t * a_.head);
-      if (part < 2) turn(t, to + t * a_.head);
-    }
-  }
-  void widen(const T* from, A* to) const {
-    for (std::int64_t i = 0; i < a_.head; i++) {
-      to[i] = static_cast<A>(from[i]);
-    }
-  }
-  void put(const A* from, T* to, bool add) const {
-    for (std::int64_t i = 0; i < a_.head; i++) {
-      to[i] = T(add ? static_cast<A>(to[i]) + from[i] : from[i]);
-    }
-  }
-
- private:
-  const AttentionArgs& a_;
-  std::int64_t b_, h_;
-};
-
-/// Queries [begin, end) and the keys [first, end) that any of them sees.
-struct Tile {
-  std::int64_t begin, end, first;
-  std::int64_t queries() const { return end - begin; }
-  std::int64_t keys() const { return end - first; }
-};
-
-template <class T>
-Tile tile_at(const Head<T>& head, std::int64_t begin, std::int64_t T_all) {
-  Tile tile{begin, std::min(begin + kTile, T_all), begin};
-  for (std::int64_t t = begin; t < tile.end; t++) {
-    tile.first = std::min(tile.first, head.start(t));
-  }
-  return tile;
 }
 
 /// p[row, key - first] = scale q'.k'
@@ -186,12 +104,12 @@ void forward(const AttentionArgs& a, std::int64_t task) {
   auto& scratch = Scratch<A>::of_this_thread();
   const std::int64_t hd = a.head;
   A *q = sized(scratch.q, a.T * hd), *k = sized(scratch.k, a.T * hd);
-  A *v = sized(scratch.v, a.T * hd), *y = sized(scratch.y, kTile * hd);
-  A* p = sized(scratch.p, kTile * a.T);
+  A *v = sized(scratch.v, a.T * hd), *y = sized(scratch.y, kQueryTile * hd);
+  A* p = sized(scratch.p, kQueryTile * a.T);
   head.gather(0, q);
   head.gather(1, k);
   head.gather(2, v);
-  for (std::int64_t begin = 0; begin < a.T; begin += kTile) {
+  for (std::int64_t begin = 0; begin < a.T; begin += kQueryTile) {
     const Tile tile = tile_at(head, begin, a.T);
     products(tile, q, k, hd, p);
     for (std::int64_t t = tile.begin; t < tile.end; t++) {
@@ -239,9 +157,9 @@ void backward(const AttentionArgs& a, std::int64_t task) {
   auto& scratch = Scratch<A>::of_this_thread();
   const std::int64_t hd = a.head, all = a.T * hd;
   A *q = sized(scratch.q, all), *k = sized(scratch.k, all), *v = sized(scratch.v, all);
-  A *dy = sized(scratch.dy, all), *dq = sized(scratch.dq, kTile * hd);
+  A *dy = sized(scratch.dy, all), *dq = sized(scratch.dq, kQueryTile * hd);
   A *dk = sized(scratch.dk, all), *dv = sized(scratch.dv, all);
-  A *p = sized(scratch.p, kTile * a.T), *dp = sized(scratch.dp, kTile * a.T);
+  A *p = sized(scratch.p, kQueryTile * a.T), *dp = sized(scratch.dp, kQueryTile * a.T);
   head.gather(0, q);
   head.gather(1, k);
   head.gather(2, v);
@@ -250,7 +168,7 @@ void backward(const AttentionArgs& a, std::int64_t task) {
   }
   std::fill_n(dk, all, A{});
   std::fill_n(dv, all, A{});
-  for (std::int64_t begin = 0; begin < a.T; begin += kTile) {
+  for (std::int64_t begin = 0; begin < a.T; begin += kQueryTile) {
     const Tile tile = tile_at(head, begin, a.T);
     products(tile, q, k, hd, p);
     products(tile, dy, v, hd, dp);

@@ -20,6 +20,7 @@
 #include "train/run_folder.h"
 #include "train/task.h"
 #include "train/toml.h"
+#include "train/verb_options.h"
 #include "train/words.h"
 
 namespace farsight {
@@ -71,18 +72,6 @@ std::string one_of(const Words& given, const std::string& flag,
   return std::get<std::string>(parse_value(choice, text, "--" + flag));
 }
 
-/// The folder that holds config.toml: `path` or one around it.
-fs::path run_around(const fs::path& path, std::string_view flag) {
-  require(fs::exists(path), ExitCode::storage, "{}: there is no '{}'", flag, path.string());
-  fs::path folder = path.lexically_normal();
-  if (!folder.has_filename()) folder = folder.parent_path();  // "runs/a/"
-  for (int up = 0; up < 2; up++, folder = folder.parent_path()) {
-    if (fs::exists(folder / "config.toml")) return folder;
-  }
-  fail(ExitCode::storage, "{}: '{}' is no run and no checkpoint of one (it has no config.toml)",
-       flag, path.string());
-}
-
 Asked asked(std::string_view kind, const Words& given) {
   constexpr auto kSplits = std::to_array<std::string_view>({"test", "valid"});
   constexpr auto kDevices = std::to_array<std::string_view>({"auto", "cpu", "cuda"});
@@ -93,7 +82,7 @@ Asked asked(std::string_view kind, const Words& given) {
   require(!matrix || given.has("out"), ExitCode::usage,
           "{} matrix needs --out DIR: where the matrices go", kTitle);
   const std::string flag = from_run ? "run" : "checkpoint";
-  const fs::path run = run_around(*given.value(flag), "--" + flag);
+  const fs::path run = config_of(*given.value(flag), "--" + flag).parent_path();
   const Setting& device = setting_named("run.device");
   const Assignment on{&device, parse_value(device, one_of(given, "device", kDevices), "--device"),
                       "--device"};
