@@ -49,7 +49,7 @@ repro: ## the paper's tables and figures: plan, runs, verdicts | make repro LEVE
 	@build/bin/farsight repro --level '$(or $(LEVEL),pocket)' $(if $(TABLE),--table '$(TABLE)') \
 	  $(if $(FIGURE),--figure '$(FIGURE)') $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(LRS),--lrs '$(LRS)') \
 	  $(if $(INIT),--init '$(INIT)') $(if $(RECIPE),--recipe '$(RECIPE)') $(if $(DEVICE),--device '$(DEVICE)') \
-	  $(if $(JOBS),--jobs '$(JOBS)') $(if $(OUT),--out '$(OUT)') $(ARGS)
+	  $(if $(DATA),--corpus '$(DATA)') $(if $(JOBS),--jobs '$(JOBS)') $(if $(OUT),--out '$(OUT)') $(ARGS)
 
 test: ## runs every test; the last line counts them           | make test
 	@$(BUILD) release

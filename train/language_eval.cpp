@@ -12,6 +12,7 @@
 #include "data/known_files.h"
 #include "data/text/tokenizer.h"
 #include "eval/language/results.h"
+#include "train/checkpoint.h"
 #include "train/corpora.h"
 #include "train/exchange.h"
 #include "train/from_settings.h"
@@ -107,6 +108,7 @@ std::string evaluate_on_language(const Settings& settings, const EvalOptions& op
       .device = device_name(device),
       .tokenizer = file.string(),
       .fingerprint = tokenizer.fingerprint(),
+      .parameter_hash = parameter_hash(model),
       .parameters = model.parameters->count(),
       .max_length = length,
       .pass_tokens = options.batch_tokens,

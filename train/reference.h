@@ -81,6 +81,19 @@ inline constexpr auto kPaperAccuracies = std::to_array<PaperAccuracy>({
     {"mamba-gs", "k2v2", "k2v2", 99.06},
     {"mamba-gs", "k2v2", "ngram-robustness", 81.46},
     {"mamba-gs", "k4v8-shuffle", "k4v8-shuffle", 80.54},
+    // Table 4, language models: word perplexity of WikiText, accuracies (HellaSwag: acc_norm)
+    {"pythia", "lm", "wikitext", 40.94},
+    {"pythia", "lm", "piqa", 61.21},
+    {"pythia", "lm", "hellaswag", 27.90},
+    {"pythia", "lm", "winogrande", 51.14},
+    {"mamba", "lm", "wikitext", 40.46},
+    {"mamba", "lm", "piqa", 62.13},
+    {"mamba", "lm", "hellaswag", 28.70},
+    {"mamba", "lm", "winogrande", 52.25},
+    {"mamba-gs", "lm", "wikitext", 38.92},
+    {"mamba-gs", "lm", "piqa", 62.62},
+    {"mamba-gs", "lm", "hellaswag", 28.79},
+    {"mamba-gs", "lm", "winogrande", 52.41},
 });
 
 /// Null where the paper says nothing of such a run.

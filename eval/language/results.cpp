@@ -137,6 +137,7 @@ Json results_json(const std::vector<LanguageResult>& results, const EvaluationCo
                                 {"limit", context.limit > 0 ? Json(context.limit) : Json()}})},
        {"tokenizer",
         Json::object({{"path", context.tokenizer}, {"fingerprint", context.fingerprint}})},
+       {"parameter_hash", context.parameter_hash},
        {"max_length", context.max_length},
        {"farsight_version", context.version},
        {"total_evaluation_time_seconds", text_of(context.seconds)}});

@@ -18,6 +18,7 @@ struct EvaluationContext {
   std::string device{};
   std::string tokenizer{};  ///< its file, and its fingerprint
   std::string fingerprint{};
+  std::string parameter_hash{};  ///< of the model that was scored
   std::int64_t parameters = 0, max_length = 0, pass_tokens = 0, limit = 0;
   std::string version{};  ///< of this program
   double seconds = 0;

@@ -19,6 +19,7 @@
 #include "train/repro/outcome.h"
 #include "train/repro/view.h"
 #include "train/step.h"
+#include "train/training_task.h"
 
 namespace farsight {
 namespace {
@@ -32,13 +33,7 @@ constexpr std::int64_t kMostSteps = 20;
 constexpr double kGuessedFlops = 1e14;  // a second, of a GPU on which a model cannot be measured
 
 double flops_per_token(const Settings& settings) {
-  return training_flops_per_token(settings, model_of(settings, Device::meta), loader_of(settings));
-}
-
-double tokens_per_step(const Settings& settings, const TrainLoader& loader) {
-  return static_cast<double>(loader.tokens_per_epoch()) /
-         static_cast<double>(loader.examples_per_epoch()) *
-         static_cast<double>(settings.train.batch_size);
+  return training_flops_per_token(model_of(settings, Device::meta), planned_task_of(settings).data);
 }
 
 /// Settings of a step that takes about a second at most.
@@ -48,7 +43,7 @@ Settings measurable(Settings settings) {
   }
   settings.train.steps = kMostSteps;
   settings.train.graphs = GraphUse::off;
-  const double flops = flops_per_token(settings) * tokens_per_step(settings, loader_of(settings));
+  const double flops = flops_per_token(settings) * planned_task_of(settings).data.tokens_per_step;
   if (flops > kMostFlops) {
     const double share = kMostFlops / flops;
     const auto fewer =
@@ -61,13 +56,13 @@ Settings measurable(Settings settings) {
 /// FLOPs a second of training steps, the first one not counted: it allocates.
 double measured_flops(const Settings& whole) {
   const Settings settings = measurable(whole);
-  const TrainLoader loader = loader_of(settings);
+  const TrainData data = planned_task_of(settings).data;
   const Model model = model_of(settings, Device::cpu);
   AdamW optimizer(*model.parameters, settings.train);
   TrainStep step(model, optimizer, settings.train.graphs);
   double tokens = 0, began = 0, seconds = 0;
   for (std::int64_t i = 0; i < kMostSteps && seconds < kEnoughSeconds; i++) {
-    const GlobalBatch batch = loader.at(i);
+    const GlobalBatch batch = data.at(i, {});
     step.launch(batch, 0);
     step.finish();
     if (i == 0) {
@@ -77,7 +72,7 @@ double measured_flops(const Settings& whole) {
     tokens += static_cast<double>(batch.tokens);
     seconds = seconds_now() - began;
   }
-  return tokens * training_flops_per_token(settings, model, loader) / seconds;
+  return tokens * training_flops_per_token(model, data) / seconds;
 }
 
 /// Sets the number of threads while it lives.
@@ -182,10 +177,9 @@ std::vector<RunCost> estimate_costs(const std::vector<PlannedRun>& runs,
   const WithThreads with(machine.threads);
   std::vector<RunCost> costs;
   for (const PlannedRun& run : runs) {
-    const TrainLoader loader = loader_of(run.settings);
+    const TrainData data = planned_task_of(run.settings).data;
     RunCost cost;
-    cost.tokens = static_cast<double>(total_steps(run.settings, loader)) *
-                  tokens_per_step(run.settings, loader);
+    cost.tokens = static_cast<double>(total_steps(run.settings, data)) * data.tokens_per_step;
     const std::string& model = run.training.model;
     if (const auto known = tokens_per_second.find(model); known != tokens_per_second.end()) {
       cost.seconds = cost.tokens / known->second;

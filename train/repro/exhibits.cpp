@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "train/task.h"
 
 namespace farsight {
 namespace {
@@ -60,13 +61,35 @@ ExhibitTable table_of_models() {
   return table;
 }
 
+ExhibitTable table_of_text() {
+  constexpr std::pair<const char*, const char*> kTests[] = {
+      {"WikiText, word perplexity", "wikitext"},
+      {"PIQA", "piqa"},
+      {"HellaSwag", "hellaswag"},
+      {"WinoGrande", "winogrande"}};
+  ExhibitTable table{
+      .name = std::string(kTextTable), .title = "Language models", .corner = "model"};
+  for (const auto& [heading, test] : kTests)
+    table.columns.emplace_back(heading);
+  for (const PaperModel& model : kModels) {
+    const bool has_row =
+        model.name == "pythia" || model.name == "mamba" || model.name == "mamba-gs";
+    if (!has_row) continue;
+    ExhibitTable::Row& row =
+        table.rows.emplace_back(ExhibitTable::Row{.heading = std::string(model.title)});
+    for (const auto& [heading, test] : kTests)
+      row.trials.push_back({{std::string(model.name), std::string(kLanguageTask)}, test});
+  }
+  return table;
+}
+
 std::vector<ExhibitTable> make_tables() {
   return {
       square("1", "Positional patterns, Mamba", {"standard", "last", "shuffle"},
              {{"mamba", "standard"}, {"mamba", "last"}, {"mamba", "shuffle"}}),
       square("2", "N-gram gathering, Mamba", {"k1v1", "k1v2", "k2v2"},
              {{"mamba", "k1v1"}, {"mamba", "k1v2"}, {"mamba", "k2v2"}, {"mamba", "k1v1", true}}),
-      table_of_models()};
+      table_of_models(), table_of_text()};
 }
 
 std::vector<ExhibitFigure> make_figures() {
@@ -107,8 +130,9 @@ bool contains(const std::vector<std::string>& list, const std::string& name) {
 
 /// The names in a list separated by commas; "6" stands for every name that is 6 and a letter.
 std::vector<std::string> named(std::string_view list, std::string_view flag,
-                               const std::vector<std::string>& known) {
-  if (list == "all") return known;
+                               const std::vector<std::string>& known,
+                               const std::vector<std::string>& all) {
+  if (list == "all") return all;
   if (list == "none") return {};
   std::vector<std::string> names;
   for (std::size_t from = 0; from <= list.size();) {
@@ -147,19 +171,23 @@ const std::vector<ExhibitFigure>& exhibit_figures() {
 
 Wanted all_exhibits() {
   Wanted wanted;
-  for (const ExhibitTable& table : exhibit_tables())
-    wanted.tables.push_back(table.name);
+  for (const ExhibitTable& table : exhibit_tables()) {
+    if (table.name != kTextTable) wanted.tables.push_back(table.name);
+  }
   for (const ExhibitFigure& figure : exhibit_figures())
     wanted.figures.push_back(figure.name);
   return wanted;
 }
 
 std::vector<std::string> table_names(std::string_view list) {
-  return named(list, "--table", all_exhibits().tables);
+  std::vector<std::string> known;
+  for (const ExhibitTable& table : exhibit_tables())
+    known.push_back(table.name);
+  return named(list, "--table", known, all_exhibits().tables);
 }
 
 std::vector<std::string> figure_names(std::string_view list) {
-  return named(list, "--figure", all_exhibits().figures);
+  return named(list, "--figure", all_exhibits().figures, all_exhibits().figures);
 }
 
 std::vector<Trial> trials_of(const Wanted& wanted) {

@@ -4,18 +4,20 @@
 
 #include "core/check.h"
 #include "train/nearest.h"
+#include "train/task.h"
 
 namespace farsight {
 namespace {
 
 constexpr ReproLevel kLevels[] = {
-    {"pocket", "pocket", "three quarters of an hour on two CPU cores; not the paper's sizes", 8},
+    {"pocket", "pocket", "three quarters of an hour on two CPU cores; not the paper's sizes", 8,
+     100},
     {"tiny", "tiny", "models of 8.9M parameters on the paper's tasks; a GPU", 4},
     {"full", "full", "the paper's sizes and protocol; days of a GPU", 1},
-    {"micro", "pocket", "seconds: shows that everything runs, and learns nothing", 8},
+    {"micro", "pocket", "seconds: shows that everything runs, and learns nothing", 8, 1},
 };
 
-/// One line of what a level changes; "" stands for every model or task.
+/// One line of what a level changes; "" stands for every model, and for every recall task.
 struct Rule {
   std::string_view level, model, task, setting, value;
 };
@@ -42,6 +44,13 @@ constexpr Rule kRules[] = {
     // Parameters and moments stay f32: the mixed precision of the paper's runs.
     {"tiny", "", "", "run.dtype", "bf16"},
     {"full", "", "", "run.dtype", "bf16"},
+
+    {"tiny", "", "lm", "run.dtype", "bf16"},
+    {"full", "", "lm", "run.dtype", "bf16"},
+    {"micro", "", "lm", "train.steps", "4"},
+    {"micro", "", "lm", "eval.interval", "2"},
+    {"micro", "", "lm", "train.batch_size", "2"},
+    {"micro", "", "lm", "data.validation_blocks", "2"},
 
     {"micro", "", "", "train.steps", "4"},
     {"micro", "", "", "eval.interval", "2"},
@@ -74,7 +83,7 @@ NamedSettings level_settings(std::string_view level, const Training& training) {
   NamedSettings settings;
   for (const Rule& rule : kRules) {
     if (rule.level == level && covers(rule.model, training.model) &&
-        covers(rule.task, training.task)) {
+        (rule.task.empty() ? training.task != kLanguageTask : rule.task == training.task)) {
       settings.emplace_back(rule.setting, rule.value);
     }
   }

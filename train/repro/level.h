@@ -1,6 +1,7 @@
 // How large a reproduction is: a preset, and what it changes there.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,7 +16,8 @@ struct ReproLevel {
   std::string_view name;
   std::string_view preset;
   std::string_view help;
-  int runs_per_gpu = 1;  ///< at a time: small models leave most of a GPU idle
+  int runs_per_gpu = 1;             ///< at a time: small models leave most of a GPU idle
+  std::int64_t language_items = 0;  ///< the first so many of every language task; 0: all
 };
 
 std::span<const ReproLevel> repro_levels();

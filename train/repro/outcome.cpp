@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "core/check.h"
 #include "core/files.h"
 #include "core/json.h"
+#include "train/repro/language_tests.h"
 #include "train/run_folder.h"
 #include "train/task.h"
 
@@ -100,12 +102,22 @@ std::optional<RunOutcome> finished(const PlannedRun& run, const RunPaths& paths)
   }
 }
 
+/// The same of language tasks, from the results of an evaluation.
+void add_language_scores(const PlannedRun& run, const Json& results, RunOutcome& outcome) {
+  const Json& evaluated = results.at("parameter_hash");
+  if (evaluated.as_string() != outcome.parameter_hash) return;
+  for (const std::string& test : run.tests) {
+    if (const auto score = language_score(results, test)) outcome.scores[test] = {.pair = *score};
+  }
+}
+
 /// Of the tests that were made after the training: those of the very parameters that it ended with.
-void add_later_scores(const fs::path& tests, RunOutcome& outcome) {
+void add_later_scores(const PlannedRun& run, const fs::path& tests, RunOutcome& outcome) {
   std::error_code none;
   if (!fs::exists(tests, none)) return;
   try {
     const Json json = read_json(tests);
+    if (is_language_model(run.settings)) return add_language_scores(run, json, outcome);
     Json ours = Json::object();
     for (const Json::Member& task : json.members()) {
       const Json* hash = task.value.find("parameter_hash");
@@ -153,7 +165,9 @@ RunPaths paths_of(const fs::path& out, const PlannedRun& run) {
 std::vector<Validation> validations_of(const fs::path& folder) {
   std::vector<Validation> found;
   for (const Json& line : metric_lines(folder).lines) {
-    const auto step = number_in(line, "step"), accuracy = number_in(line, "valid_accuracy");
+    const auto step = number_in(line, "step"), perplexity = number_in(line, "valid_perplexity");
+    auto accuracy = number_in(line, "valid_accuracy");
+    if (perplexity) accuracy = 100 - std::log(*perplexity);
     if (step && accuracy) found.push_back({static_cast<std::int64_t>(*step), *accuracy});
   }
   return found;
@@ -179,7 +193,7 @@ bool is_trained(const PlannedRun& run, const RunPaths& paths) {
 bool is_tested(const PlannedRun& run, const RunPaths& paths) {
   std::optional<RunOutcome> outcome = finished(run, paths);
   if (!outcome) return false;
-  add_later_scores(paths.tests, *outcome);
+  add_later_scores(run, paths.tests, *outcome);
   return tests_without_scores(run, *outcome).empty();
 }
 
@@ -193,7 +207,7 @@ RunOutcome read_outcome(const PlannedRun& run, const RunPaths& paths) {
     }
     outcome = std::move(*found);
     outcome.validation = validation_at(paths.folder, outcome.tested_step);
-    add_later_scores(paths.tests, outcome);
+    add_later_scores(run, paths.tests, outcome);
     if (!tests_without_scores(run, outcome).empty()) {
       std::error_code none;
       outcome.problem = fs::exists(paths.failure, none)

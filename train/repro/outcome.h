@@ -23,7 +23,7 @@ RunPaths paths_of(const std::filesystem::path& out, const PlannedRun& run);
 
 /// Scores on one task, percent.
 struct TestScore {
-  double pair = 0;
+  double pair = 0;  ///< of a language task what language_score says
   double token = 0;
   std::optional<double> ceiling{};                ///< attainable pair accuracy
   std::vector<double> sections{};                 ///< see Outcomes::section_shares (outcomes.h)
@@ -34,7 +34,8 @@ struct RunOutcome {
   bool trained = false;
   std::string problem{};  ///< why it is not trained or tested, a phrase; empty when all is there
   std::map<std::string, TestScore> scores{};  ///< by task
-  std::optional<double> validation{};         ///< pair accuracy of the tested checkpoint, percent
+  /// Of the tested checkpoint: pair accuracy, percent; of text 100 - loss, so that larger is better.
+  std::optional<double> validation{};
   std::int64_t steps = 0, tokens = 0, parameters = 0, tested_step = 0;
   double seconds = 0, tokens_per_second = 0;
   std::string stopped_by{}, device{}, parameter_hash{};
@@ -54,7 +55,7 @@ bool result_is_damaged(const PlannedRun& run, const RunPaths& paths);
 /// A line of a run's metrics.jsonl that has a validation.
 struct Validation {
   std::int64_t step = 0;
-  double accuracy = 0;  ///< pairs, percent
+  double accuracy = 0;  ///< pairs, percent; of text 100 - loss
 };
 /// Lines that cannot be read are left out.
 std::vector<Validation> validations_of(const std::filesystem::path& folder);

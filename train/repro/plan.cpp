@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "train/repro/language_tests.h"
 #include "train/resolve.h"
+#include "train/task.h"
 
 namespace farsight {
 namespace {
@@ -46,6 +48,10 @@ PlannedRun planned(const ReproOptions& options, const Training& training, double
   run.settings = resolved_settings(run.given);
   for (const Trial& trial : trials_of(options.wanted)) {
     if (trial.training == training) run.tests.push_back(trial.test);
+  }
+  if (is_language_model(run.settings)) {
+    run.tests = language_tests_there(run.settings, run.tests);
+    run.language_items = repro_level(options.level).language_items;
   }
   return run;
 }

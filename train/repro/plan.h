@@ -28,6 +28,7 @@ struct PlannedRun {
   Settings settings;                 ///< resolved
   NamedSettings given{};             ///< those that the command line sets
   std::vector<std::string> tests{};  ///< tasks that the exhibits need it tested on
+  std::int64_t language_items = 0;   ///< the first so many of each of them, if it is text; 0: all
 };
 
 /// The seed of the first run; the others follow it.

@@ -20,6 +20,7 @@
 #include "train/repro/repro_report.h"
 #include "train/repro/view.h"
 #include "train/trainer.h"
+#include "train/training_task.h"
 
 namespace farsight {
 namespace {
@@ -36,13 +37,21 @@ Job job_of(const PlannedRun& run, const RunPaths& paths, const Machine& machine,
   job.commands.push_back(train);
   const std::vector<std::string> tests = further_tests(run, paths);
   if (!tests.empty()) {
-    job.commands.push_back({.words = {program, "eval", "--run", paths.folder.string(), "--task",
-                                      fmt::format("{}", fmt::join(tests, ",")), "--json",
-                                      fmt::format("--run.threads={}", machine.threads)},
-                            .output = paths.tests,
-                            .done = [=] { return is_tested(run, paths); }});
+    JobCommand test{.words = {program, "eval", "--run", paths.folder.string(), "--task",
+                              fmt::format("{}", fmt::join(tests, ",")), "--json",
+                              fmt::format("--run.threads={}", machine.threads)},
+                    .output = paths.tests,
+                    .done = [=] { return is_tested(run, paths); }};
+    if (run.language_items > 0) {
+      test.words.push_back(fmt::format("--limit={}", run.language_items));
+    }
+    job.commands.push_back(test);
   }
   return job;
+}
+
+std::int64_t steps_of(const PlannedRun& run) {
+  return total_steps(run.settings, planned_task_of(run.settings).data);
 }
 
 std::string plan_text(const ReproCommand& command, const std::vector<PlannedRun>& runs,
@@ -56,8 +65,7 @@ std::string plan_text(const ReproCommand& command, const std::vector<PlannedRun>
     const bool done = is_trained(runs[i], paths) && is_tested(runs[i], paths);
     there += done ? 1 : 0;
     text +=
-        fmt::format("{:<34} {:>9} {:>8} {:>9}  {}\n", runs[i].name,
-                    grouped(total_steps(runs[i].settings, loader_of(runs[i].settings))),
+        fmt::format("{:<34} {:>9} {:>8} {:>9}  {}\n", runs[i].name, grouped(steps_of(runs[i])),
                     human_count(costs[i].tokens), done ? "there" : human_duration(costs[i].seconds),
                     fmt::join(runs[i].tests, " "));
     if (done) continue;
@@ -176,8 +184,7 @@ Trained train_all(const ReproCommand& command, const std::vector<PlannedRun>& ru
     std::error_code none;
     fs::remove(paths.failure, none);
     jobs.push_back(job_of(runs[i], paths, machine, costs[i].seconds));
-    viewed.push_back(
-        {runs[i].name, paths.folder, total_steps(runs[i].settings, loader_of(runs[i].settings))});
+    viewed.push_back({runs[i].name, paths.folder, steps_of(runs[i])});
   }
   ReproView view(stderr_display(true), viewed, jobs, machine.slots.size());
   const CatchInterrupts catching;

@@ -16,7 +16,9 @@ constexpr VerbOption kOptions[] = {
     {"level", "pocket|tiny|full|micro",
      "how large: presets of these names, and micro, a trial run "
      "of seconds [pocket]"},
-    {"table", "LIST", "tables to make: 1, 2, 3, all or none [all, or none beside --figure]"},
+    {"table", "LIST",
+     "tables to make: 1, 2, 3, all of these or none [all, or none beside --figure]; or 4, language "
+     "models, on --corpus FILES or the data folder's wiki corpus"},
     {"figure", "LIST",
      "figures to make: 1, 4, 6a, 6b, 8, 9, 10, 11, all or none [all, or none beside --table]"},
     {"seeds", "N", "runs of every training, with seeds 42, 43, ... [1]"},

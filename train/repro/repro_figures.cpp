@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "eval/report/figure.h"
 #include "train/repro/seeds.h"
+#include "train/task.h"
 
 namespace farsight {
 namespace {
@@ -210,7 +212,9 @@ std::vector<Block> learning_curves(const Outcomes& outcomes, const FigureContext
     if (validations.empty()) continue;
     Series line{.name = run.name.substr(run.training.task.size() + 1), .points = {}};
     for (const Validation& validation : validations) {
-      line.points.push_back({.x = static_cast<double>(validation.step), .y = validation.accuracy});
+      const double y = is_language_model(run.settings) ? std::exp(100 - validation.accuracy)
+                                                       : validation.accuracy;
+      line.points.push_back({.x = static_cast<double>(validation.step), .y = y});
     }
     figures[run.training.task].series.push_back(std::move(line));
   }
@@ -218,9 +222,14 @@ std::vector<Block> learning_curves(const Outcomes& outcomes, const FigureContext
   for (auto& [task, figure] : figures) {
     figure.caption = fmt::format("Learning curves: trained on {}.", task);
     figure.x_label = "step";
-    figure.y_label = "validation pair accuracy, percent";
     figure.marks = false;
-    figure.y_range = kPercent;
+    if (task == kLanguageTask) {
+      figure.y_label = "validation perplexity, a token";
+      figure.log_y = true;
+    } else {
+      figure.y_label = "validation pair accuracy, percent";
+      figure.y_range = kPercent;
+    }
     blocks.emplace_back(write_figure(context.folder(), "curves-" + task, figure));
   }
   return blocks;

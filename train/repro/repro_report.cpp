@@ -13,6 +13,7 @@
 #include "train/repro/plain_text.h"
 #include "train/repro/repro_figures.h"
 #include "train/repro/repro_tables.h"
+#include "train/task.h"
 #include "train/toml.h"
 
 namespace farsight {
@@ -45,6 +46,12 @@ std::vector<Claim> claims_of(std::span<const Claim> claims, const Wanted& wanted
   return chosen;
 }
 
+std::string validation_text(const PlannedRun& run, const RunOutcome& outcome) {
+  if (!outcome.validation) return "-";
+  return is_language_model(run.settings) ? fmt::format("loss {:.4f}", 100 - *outcome.validation)
+                                         : fmt::format("{:.2f}", *outcome.validation);
+}
+
 Table table_of_runs(const Outcomes& outcomes) {
   Table table{.caption = "Every run: what it was trained for, how long, and its validation.",
               .columns = {{"run"},
@@ -54,7 +61,7 @@ Table table_of_runs(const Outcomes& outcomes) {
                           {"tokens", Align::number},
                           {"time", Align::number},
                           {"tokens/s", Align::number},
-                          {"validation, %", Align::number}},
+                          {"validation, % or nats", Align::number}},
               .rows = {}};
   for (std::size_t i = 0; i < outcomes.runs().size(); i++) {
     const PlannedRun& run = outcomes.runs()[i];
@@ -78,7 +85,7 @@ Table table_of_runs(const Outcomes& outcomes) {
                           {human_count(static_cast<double>(outcome.tokens))},
                           {human_duration(outcome.seconds)},
                           {human_count(outcome.tokens_per_second)},
-                          {outcome.validation ? fmt::format("{:.2f}", *outcome.validation) : "-"}});
+                          {validation_text(run, outcome)}});
   }
   return table;
 }

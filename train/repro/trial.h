@@ -16,7 +16,8 @@ struct Training {
   friend bool operator==(const Training&, const Training&) = default;
 };
 
-/// One number of a table: pair accuracy, macro average over the cells of the test, percent.
+/// One number of a table: pair accuracy, macro average over the cells of the test, percent; of a
+/// training on lm what language_score (train/repro/language_tests.h) takes of a language task.
 struct Trial {
   Training training;
   std::string test;
