@@ -113,7 +113,7 @@ TEST_CASE("progress: the bar draws over itself and leaves one last line") {
   CHECK(screen.count('\r') < 150);  // ten times a second
   CHECK(screen.count('\033') == 0);
   const std::string line = screen.visible();
-  CHECK(mentions(line, "[======================]  1000/1000  loss 0.001  accuracy 12.5 %"));
+  CHECK(mentions(line, "[======================]  1000/1000  loss 0.001  labels 12.5 %"));
   CHECK(mentions(line, "1.23M tokens/s  0.0 s left"));
 }
 
@@ -160,7 +160,7 @@ TEST_CASE("progress: a note stays above the bar, and accuracy stays until the ne
   progress.finish();
   const std::string text = screen.visible();
   CHECK(text.substr(0, text.find('\n')) == "validation: 50 %");
-  CHECK(mentions(text, "2/10  loss 1  accuracy 50.0 %"));
+  CHECK(mentions(text, "2/10  loss 1  labels 50.0 %"));
   CHECK(std::count(text.begin(), text.end(), '\n') == 2);
 }
 

@@ -104,7 +104,7 @@ bool Progress::is_due(double now) const {
 
 std::string Progress::numbers() const {
   std::string text = fmt::format("{}/{}  loss {:.4g}", latest_.step, last_, latest_.loss);
-  if (latest_.accuracy) text += fmt::format("  accuracy {:.1f} %", *latest_.accuracy);
+  if (latest_.accuracy) text += fmt::format("  labels {:.1f} %", *latest_.accuracy);
   if (const auto left = seconds_left()) {
     text += fmt::format("  {} tokens/s  {} left", human_count(tokens_per_second_),
                         human_duration(*left));

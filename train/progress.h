@@ -1,8 +1,8 @@
 // What a person sees while a model trains.
 //
-// On a terminal, one line that is drawn over (loss, accuracy, tokens/s, time left):
+// On a terminal, one line that is drawn over (loss, labels predicted, tokens/s, time left):
 //
-//   [=========>            ]  812/2000  loss 3.214  accuracy 45.2 %  1.20M tokens/s  3 min 12 s
+//   [=========>            ]  812/2000  loss 3.214  labels 45.2 %  1.20M tokens/s  3 min 12 s
 //   left
 //
 // Elsewhere (a file, a pipe, TERM=dumb, --no-progress) plain lines, the first step at once and then
@@ -35,7 +35,7 @@ struct StepReport {
   std::int64_t step = 0;             ///< steps done, from 1
   double loss = 0;                   ///< mean over the labels of the batch
   std::int64_t tokens = 0;           ///< of this step
-  std::optional<double> accuracy{};  ///< latest pair accuracy, percent
+  std::optional<double> accuracy{};  ///< labels of a batch predicted, percent
   // Where there is room for them:
   std::optional<double> gradient_norm{}, lr{};
   double flops_per_token = 0;        ///< 0: not known
