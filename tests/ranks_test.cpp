@@ -228,6 +228,31 @@ TEST_CASE("ranks: a peer that is silent for too long was lost, although its conn
   CHECK(mentions(errors[0], "rank 1 of 2"));
 }
 
+TEST_CASE("ranks: the first one knows how far the others are") {
+  RanksOptions options = patient_options();
+  options.liveness.beat_seconds = 0.05;
+  CHECK(all_empty(run_ranks(
+      3,
+      [](Ranks& ranks) {
+        ranks.liveness().progress(ranks.rank() == 2 ? 17 : 18);
+        ranks.barrier();
+        if (ranks.first()) {
+          std::string behind;
+          for (const double until = seconds_now() + 10;
+               seconds_now() < until && (behind.empty() || mentions(behind, "step 0"));) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+            behind = ranks.liveness().behind();
+          }
+          INFO(behind);
+          CHECK(mentions(behind, "rank 2 of 3"));
+          CHECK(mentions(behind, "is at step 17"));
+          CHECK_FALSE(mentions(behind, "rank 1 of 3"));
+        }
+        ranks.barrier();
+      },
+      options)));
+}
+
 TEST_CASE("ranks: after they have left, nobody misses anybody") {
   const int port = free_port();
   const auto errors = errors_of_threads(3, [&](int rank) {

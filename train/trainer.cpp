@@ -136,8 +136,8 @@ class Loop {
     profile_.begin_step();
     step_.launch(batches, learning_rate(settings_.train, launched_, total_), RankShare::vote());
     profile_.end_step();
-    if (job_ != nullptr) job_->step_launched();
     launched_++;
+    if (job_ != nullptr) job_->step_launched(launched_);
     tokens_.push_back(batches.front().tokens);
   }
 

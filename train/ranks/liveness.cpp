@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 
@@ -18,7 +20,7 @@ namespace {
 constexpr std::size_t kMostBytes = 1 << 16;  // of a message
 constexpr double kMoment = 0.2;              // for a message that is there, or has room
 constexpr int kLookMs = 100;
-constexpr const char* kBeat = "beat";
+constexpr const char* kBeat = "beat ";  // and the steps
 constexpr const char* kLoss = "loss ";  // and the sentence
 
 void exit_saying(const std::string& sentence) {
@@ -106,9 +108,21 @@ void Liveness::tell(const std::string& sentence) const {
 }
 
 void Liveness::send_beats() {
+  const std::string beat = kBeat + std::to_string(steps_);
   for (const Peer& peer : peers_) {
-    if (!peer.gone) send_message(peer.link->control, kBeat, seconds_now() + kMoment);
+    if (!peer.gone) send_message(peer.link->control, beat, seconds_now() + kMoment);
   }
+}
+
+std::string Liveness::behind() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> found;
+  for (const Peer& peer : peers_) {
+    if (!peer.gone && peer.steps < steps_) {
+      found.push_back(fmt::format("{} is at step {}", name_of(*peer.link), peer.steps));
+    }
+  }
+  return fmt::format("{}", fmt::join(found, ", "));
 }
 
 /// Something can be read from the peer, or it is gone.
@@ -128,6 +142,11 @@ void Liveness::look(Peer& peer) {
     return;
   }
   if (text.starts_with(kLoss)) set_loss(text.substr(std::string_view(kLoss).size()));
+  if (text.starts_with(kBeat)) {
+    const char* digits = text.c_str() + std::string_view(kBeat).size();
+    const std::lock_guard lock(mutex_);
+    std::from_chars(digits, text.c_str() + text.size(), peer.steps);
+  }
 }
 
 void Liveness::run() {

@@ -7,7 +7,9 @@
 // is ended: it may be deep in a forward pass, or wait for a GPU.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -48,6 +50,12 @@ class Liveness {
   /// A closed connection is no loss any more: all ranks are about to end.
   void expect_ends();
 
+  /// How far this rank is, for those who wait for it: goes along with the signs of life.
+  void progress(std::int64_t steps) { steps_ = steps; }
+  /// Whoever is known to be behind this rank: "rank 2 of 4 (gpu7, process 4711) is at step 17"; empty:
+  /// nobody. Rank 0 knows all, the others rank 0.
+  std::string behind() const;
+
   /// Asked some times a second from the thread: a sentence when something has failed.
   void also_watch(std::function<std::optional<std::string>()> question);
 
@@ -59,6 +67,7 @@ class Liveness {
     const RankLink* link = nullptr;
     double heard = 0;
     bool gone = false;
+    std::int64_t steps = 0;
   };
 
   void run();
@@ -79,6 +88,7 @@ class Liveness {
   std::string loss_;
   bool ending_ = false, closing_ = false;
   std::function<std::optional<std::string>()> question_;
+  std::atomic<std::int64_t> steps_ = 0;
   std::thread thread_;
 };
 

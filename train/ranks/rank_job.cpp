@@ -117,7 +117,9 @@ DeviceRanks& RankJob::connect_gpus() {
   ranks_->broadcast(id);
   watched_->gpus = std::make_shared<DeviceRanks>(id, rank(), world(), settings_.ranks.timeout);
   watched_->name = name();
-  watched_->timeout = settings_.ranks.timeout;
+  // The first rank knows who is behind: the others give it the time to say so.
+  watched_->timeout = settings_.ranks.timeout + (first() ? 0 : 5);
+  watched_->liveness = &ranks_->liveness();
   ranks_->on_loss([watched = watched_] { watched->gpus->abort(); });
   ranks_->liveness().also_watch([watched = watched_] { return watched->look(); });
   return *watched_->gpus;
@@ -132,9 +134,9 @@ std::optional<std::string> RankJob::Watched::look() {
   }
   const double since = waiting_since;
   if (since == 0 || seconds_now() - since < timeout) return std::nullopt;
-  return fmt::format(
-      "{} has waited {:.0f} s (ranks.timeout) for a step that all ranks compute: one of them hangs",
-      name, seconds_now() - since);
+  const std::string behind = liveness->behind();
+  return fmt::format("{} has waited {:.0f} s (ranks.timeout) for a step that all ranks compute: {}",
+                     name, seconds_now() - since, behind.empty() ? "one of them hangs" : behind);
 }
 
 std::unique_ptr<GradientSync> RankJob::follow(const Model& model) {
@@ -197,7 +199,8 @@ void RankJob::agree(std::span<double> numbers) {
   ranks_->broadcast(std::as_writable_bytes(numbers), kLongSeconds);
 }
 
-void RankJob::step_launched() {
+void RankJob::step_launched(std::int64_t step) {
+  ranks_->liveness().progress(step);
   double nothing = 0;
   watched_->waiting_since.compare_exchange_strong(nothing, seconds_now());
 }

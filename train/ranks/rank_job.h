@@ -58,9 +58,9 @@ class RankJob {
   /// Rank 0's numbers, on all.
   void agree(std::span<double> numbers);
 
-  /// A step was launched; one is done, and others are under way or not: while one is, the time of a
+  /// Step `step` (from 1) was launched; one is done, and others are under way or not: while one is, the time of a
   /// collective runs.
-  void step_launched();
+  void step_launched(std::int64_t step);
   void step_done(bool more);
 
   /// After the last step, or where all ranks end alike: nobody is missed from here on.
@@ -77,6 +77,7 @@ class RankJob {
     std::shared_ptr<DeviceRanks> gpus;
     std::string name{};
     double timeout = 0;
+    Liveness* liveness = nullptr;           ///< of the ranks, whose thread this is
     double failed_since = 0;                ///< seconds_now(); of the monitor's thread
     std::atomic<double> waiting_since = 0;  ///< seconds_now(); 0: nothing is under way
     std::optional<std::string> look();
