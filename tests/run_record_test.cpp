@@ -267,6 +267,20 @@ TEST_CASE("run record: going on from a step drops the lines after it and a torn 
   CHECK(read_plainly(folder / "a/metrics.jsonl").empty());
 }
 
+TEST_CASE("run record: why a run ended stays until it goes on, and a signal is no failure") {
+  const TemporaryFolder folder;
+  RunRecord record(settings_for(folder / "a"), {});
+  record.keep_failure(Error(ExitCode::interrupted, "Ctrl-C"));
+  record.keep_failure(Error(ExitCode::resumable, "SIGTERM"));
+  CHECK(!fs::exists(folder / "a/failure.txt"));
+  record.keep_failure(Error(ExitCode::diverged, "loss is nan"));
+  CHECK(read_plainly(folder / "a/failure.txt") == "loss is nan\n");
+  record.rewind(0);
+  CHECK(!fs::exists(folder / "a/failure.txt"));
+  RunRecord(folder / "a").keep_failure(Error(ExitCode::diverged, "of another rank"));
+  CHECK(!fs::exists(folder / "a/failure.txt"));
+}
+
 TEST_CASE("run record: a folder that cannot be written is one sentence") {
   if (geteuid() == 0) return skip("root may write everywhere");
   const TemporaryFolder folder;

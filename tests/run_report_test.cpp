@@ -120,6 +120,11 @@ TEST_CASE("run report: an unfinished run says what is missing") {
   CHECK(mentions(markdown, "✗ At some steps the loss was not a finite number"));
   CHECK(lines_in(folder / "a/figures/loss.csv") == 4);
 
+  CHECK(!mentions(markdown, "It ended with"));
+  write_plainly(folder / "a/failure.txt", "training diverged at step 31: loss nan\n");
+  CHECK(
+      mentions(markdown_of(folder / "a"), "It ended with: training diverged at step 31: loss nan"));
+
   write_run(folder / "b", 0);
   CHECK(mentions(markdown_of(folder / "b"), "○ No step is logged yet."));
   fs::remove(folder / "b/metrics.jsonl");

@@ -122,7 +122,13 @@ void train_and_test(const Command& command, RankJob* job) {
   }
   const Display display = first ? stderr_display(settings.log.progress)
                                 : Display{.write = [](std::string_view) {}, .clock = seconds_now};
-  const TrainState state = train({settings, model, *record, display, task, job}, resume.checkpoint);
+  TrainState state;
+  try {
+    state = train({settings, model, *record, display, task, job}, resume.checkpoint);
+  } catch (const Error& error) {
+    record->keep_failure(error);
+    throw;
+  }
   if (!first) return;
   RunResult result{.device = device_text(device) + ranks_text(job),
                    .parameters = model.parameters->count(),

@@ -43,7 +43,7 @@ void clear(const fs::path& folder) {
   constexpr auto kOurs = std::to_array<std::string_view>(
       {"config.toml", "metrics.jsonl", "result.json", "report.html", "report.md", "report.json",
        "figures", "checkpoints", "latest", "best", "corpus.json", "tensorboard", "profile.md",
-       "profile.json"});
+       "profile.json", "failure.txt"});
   std::vector<fs::path> ours;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
@@ -199,6 +199,7 @@ void RunRecord::rewind(std::int64_t step) {
   write_file_atomically(path, kept);
   std::error_code none;
   fs::remove(folder_ / "result.json", none);  // it goes on: not finished any more
+  fs::remove(folder_ / "failure.txt", none);
   open_metrics();
   if (settings_.log.tensorboard) {
     board_ = std::make_unique<TensorBoardWriter>(folder_ / "tensorboard", step);
@@ -231,6 +232,15 @@ void RunRecord::append(const StepMetrics& metrics) {
                        std::fflush(metrics_.get()) == 0;
   require(written, ExitCode::storage, "cannot write {}: {}", (folder_ / "metrics.jsonl").string(),
           std::strerror(errno));
+}
+
+void RunRecord::keep_failure(const Error& error) {
+  const bool signal = error.code() == ExitCode::interrupted || error.code() == ExitCode::resumable;
+  if (signal || !metrics_) return;
+  try {
+    write_file_atomically(folder_ / "failure.txt", std::string(error.what()) + '\n');
+  } catch (const Error&) {
+  }
 }
 
 void RunRecord::finish(const RunResult& result) {

@@ -5,6 +5,7 @@
 //     metrics.jsonl   a line for every log.interval steps
 //     tensorboard/    the same as TensorBoard reads it (log.tensorboard)
 //     result.json     when the run is finished: what came out, for programs
+//     failure.txt     when it ended before: the reason, until it goes on
 //     report.html     the same for people, with learning curves (figures/); and report.md, .json
 //     corpus.json     of a language model: which text and tokenizer (train/corpora.h)
 //     ...             and the checkpoints, written elsewhere
@@ -79,6 +80,10 @@ class RunRecord {
   void rewind(std::int64_t step);
 
   void append(const StepMetrics& metrics);
+
+  /// Keeps in failure.txt why training ended before its end, for the page; a signal is no failure. Never
+  /// throws: the reason itself is under way to the user.
+  void keep_failure(const Error& error);
 
   /// Writes result.json, and a run that has it is finished; then its page (run_report.h), which can be
   /// made again: if it cannot be written, stderr says so.

@@ -61,6 +61,7 @@ std::vector<std::string> summary_of(const RunFiles& run) {
                                 loss ? fmt::format("{:.4g}", *loss) : "–", whole("tested_step")));
   } else {
     lines.push_back("This run is not finished: there is no result.json. " + steps_done(run));
+    if (!run.failure.empty()) lines.push_back("It ended with: " + run.failure);
   }
   lines.push_back(fmt::format("Recipe {}, seed {}, {}.", settings.recipe, settings.seed,
                               name_of(settings.dtype)));
@@ -237,6 +238,10 @@ RunFiles read_run(const fs::path& folder) {
   run.metrics = std::move(metrics.lines);
   run.unreadable_lines = metrics.unreadable;
   if (fs::exists(folder / "result.json", none)) run.result = read_json(folder / "result.json");
+  if (fs::exists(folder / "failure.txt", none)) {
+    const std::string reason = read_file(folder / "failure.txt");
+    run.failure = reason.substr(0, reason.find('\n'));
+  }
   return run;
 }
 

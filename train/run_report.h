@@ -21,6 +21,7 @@ struct RunFiles {
   std::vector<Json> metrics{};        ///< lines of metrics.jsonl, in order
   std::int64_t unreadable_lines = 0;  ///< torn when the process was killed
   std::optional<Json> result{};       ///< result.json; none: the run is not finished
+  std::string failure{};              ///< failure.txt: why it ended before; empty: it did not
 };
 
 /// Throws Error(data) if there is no run, Error(corrupt or usage) if a file of it is damaged.
