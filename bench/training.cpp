@@ -1,6 +1,7 @@
 #include "bench/training.h"
 
 #include "bench/machine.h"
+#include "train/from_settings.h"
 #include "train/resolve.h"
 #include "train/trainer.h"
 
