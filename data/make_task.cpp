@@ -10,9 +10,8 @@
 namespace farsight {
 namespace {
 
-constexpr std::int32_t kFirstFreeId = 20;  // ids before it are kept for marks
-constexpr int kMaxVocabulary = 1 << 30;    // V + kFirstFreeId is still an id
-constexpr int kMostTokens = 1 << 16;       // of a key or a value
+constexpr int kMaxVocabulary = 1 << 30;  // V + kFirstFreeId is still an id
+constexpr int kMostTokens = 1 << 16;     // of a key or a value
 
 void check_description(std::string_view name, const TaskDescription& d) {
   require(d.key_length >= 1 && d.key_length <= kMostTokens && d.value_length >= 1 &&

@@ -9,6 +9,7 @@
 namespace farsight {
 
 inline constexpr int kMostExampleTokens = 1 << 20;
+inline constexpr int kFirstFreeId = 20;  ///< ids before it are kept for marks
 
 /// Whether the context holds the same pairs in several sections.
 inline bool in_sections(const TaskDescription& description) {

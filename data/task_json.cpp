@@ -7,12 +7,12 @@
 #include <utility>
 
 #include "core/check.h"
+#include "data/task_grid.h"
 
 namespace farsight {
 namespace {
 
 constexpr std::size_t kMostPlaces = 65'536;
-constexpr int kFirstFreeId = 20;  // of the ranges that data/mqar.h has moved: V is 20 less
 
 Json range_json(const IdRange& range) {
   return Json::array({range.first, range.last});
@@ -66,6 +66,7 @@ MqarTask with_cells(const MqarTask& task, const std::vector<Cell>& cells,
   description.cells = cells_text(cells, places);
   const bool offset = description.separators || description.kind != TaskKind::recall;
   MqarTask result = make_task(task.name, description,
+                              // Ranges that data/mqar.h has moved: V is that much less.
                               {.vocabulary = task.values.last + 1 - (offset ? kFirstFreeId : 0),
                                .separator_target = task.separator_target});
   result.description = task.description;

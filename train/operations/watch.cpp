@@ -13,7 +13,6 @@
 
 #include "core/arena.h"
 #include "core/check.h"
-#include "core/files.h"
 #include "core/json.h"
 #include "train/interrupts.h"
 #include "train/quantities.h"
@@ -26,26 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kRecent = 20;  // lines over which speed is averaged
-
-/// The whole lines of metrics.jsonl that can be read.
-std::vector<Json> metrics_of(const fs::path& run) {
-  const fs::path path = run / "metrics.jsonl";
-  require(fs::exists(path), ExitCode::data,
-          "farsight watch: '{}' is no run: it has no metrics.jsonl", run.string());
-  const std::string text = read_file(path);
-  std::vector<Json> lines;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = text.find('\n', begin);
-    if (end == std::string::npos) break;  // it is being written
-    try {
-      lines.push_back(
-          Json::parse(std::string_view(text).substr(begin, end - begin), path.string()));
-    } catch (const Error&) {  // torn by a crash; the others are good
-    }
-    begin = end + 1;
-  }
-  return lines;
-}
 
 double number_or(const Json& line, std::string_view key, double otherwise) {
   return number_in(line, key).value_or(otherwise);
@@ -129,7 +108,9 @@ std::string sparkline(std::span<const double> values, int width) {
 }
 
 std::string watch_text(const fs::path& run, int columns) {
-  const std::vector<Json> lines = metrics_of(run);
+  require(fs::exists(run / "metrics.jsonl"), ExitCode::data,
+          "farsight watch: '{}' is no run: it has no metrics.jsonl", run.string());
+  const std::vector<Json> lines = metric_lines(run).lines;
   std::string text = fmt::format("{}  {}\n", run.string(), state_of(run, lines));
   if (lines.empty()) return text + "no step is logged yet\n";
   const Json& last = lines.back();
