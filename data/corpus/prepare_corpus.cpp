@@ -25,6 +25,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr double kProgressEvery = 0.1;  // seconds
+/// Tokens by which a shard may get longer than it should be, most often.
+constexpr std::int64_t kLongestRecord = 1 << 18;
 constexpr std::string_view kEndOfText = "<|endoftext|>";
 
 /// Tells how far it is, now and then.
@@ -135,7 +137,7 @@ class ShardFiller {
  public:
   ShardFiller(const ShardManifest& manifest, std::int64_t shard_tokens, CorpusFolder& folder)
       : folder_(folder),
-        contents_(manifest.token_bytes),
+        contents_(manifest.token_bytes, shard_tokens + kLongestRecord),
         shard_tokens_(shard_tokens),
         end_of_text_(manifest.packing.end_of_text
                          ? std::optional(static_cast<std::int32_t>(manifest.tokenizer.end_of_text))

@@ -64,6 +64,12 @@ std::string shard_name(std::int64_t number) {
   return fmt::format("shard-{:05}.tokens", number);
 }
 
+ShardContents::ShardContents(int token_bytes, std::int64_t expected_tokens)
+    : token_bytes_(token_bytes) {
+  // Address space alone, until there are tokens: growing would need the memory of two and a half.
+  ids_.reserve(static_cast<std::size_t>(expected_tokens) * static_cast<std::size_t>(token_bytes));
+}
+
 void ShardContents::add(std::span<const std::int32_t> ids) {
   const auto width = static_cast<std::size_t>(token_bytes_);
   const std::int64_t most =

@@ -49,7 +49,8 @@ std::string shard_name(std::int64_t number);
 /// A shard while it is made: ids and ends of documents, in the memory that they have in the file.
 class ShardContents {
  public:
-  explicit ShardContents(int token_bytes) : token_bytes_(token_bytes) {}
+  /// Makes room for so many tokens; there may be more.
+  ShardContents(int token_bytes, std::int64_t expected_tokens);
 
   void add(std::span<const std::int32_t> ids);
   void end_document();

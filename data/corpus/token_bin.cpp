@@ -103,7 +103,10 @@ class Importer {
  public:
   Importer(const TokenBinImport& import, const CorpusBuild& build, int token_bytes,
            CorpusFolder& folder)
-      : import_(import), build_(build), folder_(folder), contents_(token_bytes) {}
+      : import_(import),
+        build_(build),
+        folder_(folder),
+        contents_(token_bytes, build.shard_tokens + static_cast<std::int64_t>(kPieceIds)) {}
 
   void add(std::size_t number, const InputFile& file, const TokenBin& bin, std::int64_t from) {
     const std::int64_t end_of_text = import_.tokenizer.end_of_text;
