@@ -50,7 +50,7 @@ inline std::vector<std::string> words_of(const Flags& flags) {
   std::vector<std::string> words;
   for (const auto& [name, text] : flags) {
     words.push_back("--" + name);
-    words.push_back(text);
+    if (text != "true") words.push_back(text);  // a switch is its name alone
   }
   return words;
 }
