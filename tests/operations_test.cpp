@@ -96,6 +96,17 @@ TEST_CASE("resume: a half-written newest is not looked at, a step can be named")
   CHECK(!fs::exists(run / "step-00000016.inprogress"));
 }
 
+TEST_CASE("resume: a run killed before its settings were written begins in its folder") {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "a");
+  write_plainly(folder / "a/config.toml.tmp-1-0", "half");
+  TinyRun run(in_folder(folder / "a"));
+  run.train();
+  CHECK(run.state.step == 24);
+  CHECK(!fs::exists(folder / "a-2"));
+  CHECK(!fs::exists(folder / "a/config.toml.tmp-1-0"));
+}
+
 TEST_CASE("program: SIGTERM and SIGUSR1 end with 75, SIGINT with 130, and a checkpoint") {
   const TemporaryFolder folder;
   for (const int signal : {SIGTERM, SIGUSR1, SIGINT}) {

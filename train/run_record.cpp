@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "core/check.h"
+#include "core/file_calls.h"
 #include "core/files.h"
 #include "train/environment.h"
 #include "train/operations/resume.h"
@@ -92,7 +93,12 @@ RunRecord::Content RunRecord::content_of(const fs::path& folder, const Settings&
   std::error_code none;
   if (!fs::exists(folder, none)) return Content::nothing;
   if (!fs::is_directory(folder, none)) return Content::no_run;
-  if (fs::is_empty(folder, none)) return Content::nothing;
+  const bool nothing = std::all_of(
+      fs::directory_iterator(folder, none), fs::directory_iterator(), [](const auto& entry) {
+        return is_leftover(
+            entry.path().filename().string());  // killed before config.toml was there
+      });
+  if (nothing) return Content::nothing;
   if (!fs::exists(folder / "config.toml", none)) return Content::no_run;
   if (fs::exists(folder / "result.json", none)) return Content::finished;
   const std::optional<Settings> there = stored_settings(folder);
