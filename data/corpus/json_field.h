@@ -1,5 +1,5 @@
 // One member of a JSON object, out of a line of a corpus. core/json.h reads values of any shape; this
-// reads one string, an order of magnitude faster, and holds the rest of the line to the same grammar.
+// reads one string, an order of magnitude faster, and holds the rest of the line to the grammar alone.
 #pragma once
 
 #include <cstdint>
