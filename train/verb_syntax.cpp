@@ -83,9 +83,7 @@ VerbSyntax syntax_of(std::string_view name) {
   };
   if (name == "train") {
     return {Verb::train,
-            "Trains a model on a recall task and tests it on those that belong to it, or on text "
-            "(--task "
-            "lm --corpus FILES) and says its perplexity.",
+            "Trains a model on a recall task, or on text (--task lm --corpus FILES), and tests it.",
             with_common(kTrain)};
   }
   if (name == "eval") return {Verb::eval, "Tests a trained run on any task.", with_common(kEval)};
