@@ -148,6 +148,34 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("corpus restart: empty documents behind a kept shard are counted as without the stop") {
+  const TemporaryFolder folder;
+  write_plainly(folder / "a.jsonl", "{\"text\":\"abcd\"}\n{\"text\":\"\"}\n{\"text\":\"ef\"}\n");
+  write_plainly(folder / "b.txt", "a text that is cut nowhere");
+  write_plainly(folder / "c.jsonl", "{\"text\":\"\"}\n{\"text\":\"gh\"}\n");
+  const auto build = [&](const fs::path& to) {
+    std::vector<std::string> files;
+    for (const char* name : {"a.jsonl", "b.txt", "c.jsonl"}) {
+      files.push_back((folder / name).string());
+    }
+    build_corpus(to, files, small_tokenizer(), {}, {.threads = 1, .shard_tokens = 1});
+  };
+  const fs::path expected = folder / "expected", to = folder / "made";
+  build(expected);
+  const ShardManifest manifest = read_manifest(expected);
+  CHECK(manifest.empty_documents == 2);
+  for (std::size_t kept = 1; kept < manifest.shards.size(); kept++) {
+    fs::remove_all(to);
+    fs::create_directory(folder / "made.building");
+    for (std::size_t i = 0; i < kept; i++) {
+      const std::string name = shard_name(static_cast<std::int64_t>(i));
+      fs::copy_file(expected / name, folder / "made.building" / name);
+    }
+    build(to);
+    CHECK((SmallCorpus::contents(to) == SmallCorpus::contents(expected)));
+  }
+}
+
 TEST_CASE("corpus restart: shards of another build in the same place are not kept") {
   const SmallCorpus corpus;
   const TemporaryFolder other;

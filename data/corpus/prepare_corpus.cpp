@@ -144,10 +144,15 @@ class ShardFiller {
                          : std::nullopt) {
     check(shard_tokens >= 1, "ShardFiller: shard_tokens must be at least 1, got {}", shard_tokens);
     // Only a text that was cut goes on in the middle of a document, and its beginning had tokens.
-    if (folder.next().record > 0) document_tokens_ = 1;
+    const CorpusPlace next = folder.next();
+    const bool within = next.record > 0 && next.file < manifest.inputs.size() &&
+                        manifest.inputs[next.file].kind.starts_with("txt") &&
+                        manifest.reading.documents == TextDocuments::whole_file;
+    if (within) document_tokens_ = 1;
   }
 
   void add(const Work& work) {
+    if (work.batch.first_record == 0) document_tokens_ = 0;  // a file begins a document
     std::size_t begin = 0;
     for (std::size_t i = 0; i < work.records.size(); i++) {
       const Work::Tokens& tokens = work.records[i];
