@@ -50,6 +50,10 @@ TEST_CASE("language: HellaSwag's texts lose their markers") {
   CHECK(hellaswag_preprocessed("a [b\n[c] d") == "a [b\n d");
   CHECK(hellaswag_preprocessed("a    b") == "a  b");  // in one pass
   CHECK(hellaswag_preprocessed("a ] [b") == "a ] [b");
+  CHECK(hellaswag_preprocessed("a [b [c] d") == "a d");
+  CHECK(hellaswag_preprocessed("[a [b\n[c\n] [d] e").ends_with("\n] e"));
+  const std::string open(1 << 22, '[');  // hostile: looked at once, not once for every bracket
+  CHECK((hellaswag_preprocessed(open + "\n" + open) == open + "\n" + open));
   CHECK(hellaswag_query("Roof", "A man sits. ", "he Starts") == "Roof: A man sits. He starts");
 }
 

@@ -13,8 +13,9 @@ std::string without_brackets(std::string_view text) {
   std::size_t at = 0;
   for (std::size_t begin = 0; (begin = text.find('[', begin)) != std::string_view::npos;) {
     const std::size_t end = text.find_first_of("]\n", begin);
-    if (end == std::string_view::npos || text[end] == '\n') {
-      begin++;
+    if (end == std::string_view::npos) break;
+    if (text[end] == '\n') {
+      begin = end;  // none of the brackets before it is closed
       continue;
     }
     result += text.substr(at, begin - at);
