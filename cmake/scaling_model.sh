@@ -31,7 +31,7 @@ awk -v step="${1:?step_ms}" -v parameters="${2:-129135360}" -v last="${3:-154460
   BEGIN {
     print "| GPUs | N | GB/s | all-reduce, ms | of it exposed, ms | efficiency | with ZeRO-1 | GiB of values, gradients and moments with ZeRO-1 |"
     print "|---|---|---|---|---|---|---|---|"
-    row("2 H200, NVLink", 2, 300, 8)
+    row("2 H200, NVLink (measured)", 2, 234, 8)
     row("8 A100, NVLink", 8, 230, 8)
     row("8 H100, NVLink", 8, 370, 8)
     row("64 H100, 400 Gb/s a GPU", 64, 45, 15)
