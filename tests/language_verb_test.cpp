@@ -90,8 +90,12 @@ TEST_CASE("language: a checkpoint is scored by the verb, with its own tokenizer 
                 R"({"tokenizer": {"fingerprint": "0123456789abcdef"}, "corpus": {"key": "a"}, )"
                 R"("validation": {"key": "b"}})");
   CHECK(mentions(refusal(), "0123456789abcdef"));
+  options.weights.checkpoint += "/";
+  CHECK(mentions(refusal(), "0123456789abcdef"));
   options.weights.checkpoint = saved(300, 2);
   CHECK(mentions(refusal(), "50277 ids, and the model's vocabulary is 300"));
+  options.out = run / "corpus.json";
+  CHECK(mentions(error_of([&] { evaluate_on_language(settings, options); }), "corpus.json"));
 }
 
 }  // namespace

@@ -53,6 +53,12 @@ TEST_CASE("tokenize: what comes back is what went in") {
   }
   CHECK((text_of(ids_of(text, DocumentForm::line), DocumentForm::line) == text));
   CHECK((text_of(ids_of(text, DocumentForm::whole), DocumentForm::whole) == text));
+  std::string longer;  // than what is read at a time
+  while (longer.size() < (std::size_t{9} << 20)) {
+    longer += "a line ";
+  }
+  longer = "before\n" + longer + "\nbehind\n\n";
+  CHECK((text_of(ids_of(longer, DocumentForm::line), DocumentForm::line) == longer));
   const std::string json = "\"two\\nlines \\u00e9\"\n";
   CHECK(text_of(ids_of(json, DocumentForm::json_line), DocumentForm::json_line) ==
         "\"two\\nlines \u00e9\"\n");
@@ -95,7 +101,7 @@ TEST_CASE("tokenize: the command line names what is wrong with it") {
                  "--tokenizer"));
   CHECK(mentions(refusal(
                      [] {
-                       run_tokenize(std::vector<std::string>{"--invalid", "skip"});
+                       run_tokenize(std::vector<std::string>{"--invalid-utf8", "skip"});
                      },
                      ExitCode::usage),
                  "replace"));

@@ -13,12 +13,12 @@
 #include "data/corpus/prepare_corpus.h"
 #include "data/corpus/token_bin.h"
 #include "data/corpus/token_shards.h"
-#include "data/known_files.h"
 #include "data/text/tokenizer.h"
 #include "train/corpus_progress.h"
 #include "train/help.h"
 #include "train/nearest.h"
 #include "train/quantities.h"
+#include "train/tokenizer_choice.h"
 #include "train/words.h"
 
 namespace farsight {
@@ -27,9 +27,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr VerbOption kHelp = {"help", "", "print this text and stop"};
-constexpr VerbOption kTokenizer = {
-    "tokenizer", "FILE", "tokenizer.json [tokenizer/20B_tokenizer.json of the data directory]"};
-constexpr VerbOption kDataDir = {"data-dir", "DIR", "the data directory [$FARSIGHT_DATA]"};
 constexpr VerbOption kGroup = {"group-documents", "N",
                                "documents that are concatenated and then cut into blocks, what is "
                                "left of each group dropped; 0: all are one group"};
@@ -40,8 +37,8 @@ constexpr VerbOption kBuild[] = {
     {"data", "FILES",
      "text: .txt, .raw, .jsonl, .json, also .zst and .gz of these; paths and patterns with commas "
      "between them"},
-    kTokenizer,
-    kDataDir,
+    kTokenizerOption,
+    kDataDirOption,
     {"to", "DIR", "the folder to make [one in the cache, named by its contents]"},
     {"cache", "DIR", "the cache [corpora in $FARSIGHT_CACHE or ~/.cache/farsight]"},
     {"field", "NAME", "member of a JSON line that has the text [text]"},
@@ -65,8 +62,8 @@ constexpr VerbOption kInfo[] = {kCorpus,
 constexpr VerbOption kImport[] = {
     {"from", "FILES", "token files of nanoGPT or llm.c; paths and patterns, commas between them"},
     {"to", "DIR", "the folder to make"},
-    kTokenizer,
-    kDataDir,
+    kTokenizerOption,
+    kDataDirOption,
     {"vocabulary", "N", "in place of a tokenizer: ids are below N"},
     {"end-of-text", "ID", "with --vocabulary: the id behind a document [none]"},
     {"format", "nanogpt|llmc", "[llmc where its header is, else nanogpt]"},
@@ -101,13 +98,6 @@ std::string needed(const Words& words, std::string_view verb, const std::string&
   require(value.has_value() && !value->empty(), ExitCode::usage,
           "farsight corpus {} needs --{} (see --help)", verb, flag);
   return *value;
-}
-
-Tokenizer tokenizer_of(const Words& words) {
-  if (const auto path = words.value("tokenizer")) return Tokenizer::load(*path);
-  constexpr std::string_view kDefault[] = {"tokenizer/20B_tokenizer.json"};
-  return Tokenizer::load(require_known("farsight corpus", kDefault,
-                                       data_directory(words.value("data-dir").value_or(""))));
 }
 
 std::string grouped_of(std::int64_t count, std::string_view what) {
@@ -182,7 +172,7 @@ std::string run_build(const Words& words) {
   const auto cache = words.value("cache");
   require(!to || !cache, ExitCode::usage,
           "farsight corpus build: --to and --cache exclude one another");
-  const Tokenizer tokenizer = tokenizer_of(words);
+  const Tokenizer tokenizer = tokenizer_of("farsight corpus", words);
   CorpusBuild build;
   build.cache = cache.value_or("");
   build.threads = static_cast<int>(number(words, "threads", 1, 1024).value_or(0));
@@ -223,7 +213,7 @@ std::string run_import(const Words& words) {
   } else {
     require(!words.has("end-of-text"), ExitCode::usage,
             "farsight corpus import: --end-of-text goes with --vocabulary; a tokenizer says it");
-    const Tokenizer tokenizer = tokenizer_of(words);
+    const Tokenizer tokenizer = tokenizer_of("farsight corpus", words);
     import.tokenizer = {.fingerprint = tokenizer.fingerprint(),
                         .vocabulary = tokenizer.size(),
                         .end_of_text = tokenizer.id_of("<|endoftext|>").value_or(-1)};

@@ -8,9 +8,9 @@
 
 #include "core/clock.h"
 #include "core/device_calls.h"
+#include "core/files.h"
 #include "core/version.h"
 #include "data/known_files.h"
-#include "data/text/tokenizer.h"
 #include "eval/language/results.h"
 #include "train/checkpoint.h"
 #include "train/corpora.h"
@@ -18,6 +18,7 @@
 #include "train/from_settings.h"
 #include "train/quantities.h"
 #include "train/run_folder.h"
+#include "train/tokenizer_choice.h"
 
 namespace farsight {
 namespace {
@@ -35,20 +36,6 @@ void note(const std::string& line) {
 /// The token an empty context stands for.
 std::int32_t prefix_of(const Tokenizer& tokenizer) {
   return tokenizer.id_of("<|endoftext|>").value_or(0);
-}
-
-/// Refuses a tokenizer with ids that the model has not, or another than the run was trained with.
-void require_own_tokenizer(const Tokenizer& tokenizer, const fs::path& file, const Model& model,
-                           const fs::path& checkpoint) {
-  require(tokenizer.size() <= model.vocab_size, ExitCode::data,
-          "tokenizer {} has {} ids, and the model's vocabulary is {}: it was trained with another",
-          file.string(), tokenizer.size(), model.vocab_size);
-  const fs::path run = checkpoint.parent_path();
-  if (!fs::exists(run / "corpus.json")) return;
-  const std::string trained_with = stored_identity(run).tokenizer;
-  require(trained_with.empty() || trained_with == tokenizer.fingerprint(), ExitCode::data,
-          "run {} was trained with tokenizer {}, and {} is {}: name the right one with --tokenizer",
-          run.string(), trained_with, file.string(), tokenizer.fingerprint());
 }
 
 /// A line on stderr now and then.
@@ -76,12 +63,13 @@ std::string evaluate_on_language(const Settings& settings, const EvalOptions& op
   }
   const fs::path file = tokenizer_path(settings);
   const Tokenizer tokenizer = Tokenizer::load(file);
+  if (!options.out.empty()) make_output_folder(options.out);
   const fs::path checkpoint = options.weights.checkpoint.empty()
                                   ? trained_checkpoint(options.weights.run)
                                   : options.weights.checkpoint;
   const Device device = device_of(settings);
   const Model model = model_from(checkpoint, device, settings.run.dtype);
-  require_own_tokenizer(tokenizer, file, model, checkpoint);
+  require_tokenizer_fits(tokenizer, file, model.vocab_size, checkpoint);
 
   const std::int64_t length =
       model.max_length > 0 ? std::min(model.max_length, kDefaultLength) : kDefaultLength;

@@ -11,6 +11,17 @@ namespace farsight {
 
 namespace fs = std::filesystem;
 
+fs::path file_of_run(const fs::path& path, std::string_view name) {
+  fs::path folder = path.lexically_normal();
+  if (!folder.has_filename()) folder = folder.parent_path();  // "runs/a/"
+  std::error_code none;
+  for (int up = 0; up < 3; up++) {
+    if (fs::exists(folder / name, none)) return folder / name;
+    folder = folder.parent_path();
+  }
+  return {};
+}
+
 std::optional<Settings> stored_settings(const fs::path& run) {
   try {
     Settings settings;

@@ -12,6 +12,10 @@
 
 namespace farsight {
 
+/// The file of this name in the folder of the run that `path` is, or is a checkpoint or a file of; empty
+/// when there is none.
+std::filesystem::path file_of_run(const std::filesystem::path& path, std::string_view name);
+
 /// The settings in its config.toml; nothing where that is damaged or of another version.
 std::optional<Settings> stored_settings(const std::filesystem::path& run);
 

@@ -13,38 +13,12 @@
 #include "train/continuation.h"
 #include "train/corpora.h"
 #include "train/quantities.h"
+#include "train/tokenizer_choice.h"
 
 namespace farsight {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::string_view kEndOfText = "<|endoftext|>";
-
-/// The folder of the run that the weights belong to; empty: of none.
-fs::path run_of(const Weights& weights) {
-  if (!weights.run.empty()) return weights.run;
-  const fs::path folder = weights.checkpoint.lexically_normal();
-  return folder.has_filename() ? folder.parent_path() : folder.parent_path().parent_path();
-}
-
-Tokenizer tokenizer_for(const Model& model, const Settings& settings, const Weights& weights) {
-  const fs::path path = tokenizer_path(settings);
-  Tokenizer tokenizer = Tokenizer::load(path);
-  std::error_code none;
-  const fs::path run = run_of(weights);
-  if (fs::exists(run / "corpus.json", none)) {
-    const std::string trained = stored_identity(run).tokenizer;
-    require(trained.empty() || trained == tokenizer.fingerprint(), ExitCode::data,
-            "tokenizer {} has the fingerprint {}, and {} was trained with {}: name that one with "
-            "--tokenizer",
-            path.string(), tokenizer.fingerprint(), run.string(), trained);
-  }
-  require(tokenizer.size() <= model.vocab_size, ExitCode::data,
-          "tokenizer {} has {} ids, the model's vocabulary is {}", path.string(), tokenizer.size(),
-          model.vocab_size);
-  return tokenizer;
-}
 
 std::vector<std::int32_t> prompt_ids(const Tokenizer& tokenizer, const std::string& text) {
   std::vector<std::int32_t> ids = tokenizer.encode(text);
@@ -69,7 +43,11 @@ void generate_text_from(const Model& model, const Settings& settings,
                         const GenerateOptions& options,
                         const std::function<void(std::string_view)>& write,
                         const std::function<void(std::string_view)>& note) {
-  const Tokenizer tokenizer = tokenizer_for(model, settings, options.weights);
+  const std::filesystem::path file = tokenizer_path(settings);
+  const Tokenizer tokenizer = Tokenizer::load(file);
+  const Weights& weights = options.weights;
+  require_tokenizer_fits(tokenizer, file, model.vocab_size,
+                         weights.run.empty() ? weights.checkpoint : weights.run);
   const std::string& prompt = *options.text;
   const std::vector<std::int32_t> ids = prompt_ids(tokenizer, prompt);
   const auto length = static_cast<std::int64_t>(ids.size());

@@ -8,45 +8,36 @@
 #include "core/check.h"
 #include "core/json.h"
 #include "core/parallel.h"
-#include "data/known_files.h"
+#include "data/corpus/shard_manifest.h"
 #include "data/text/utf8.h"
 #include "train/settings.h"
+#include "train/tokenizer_choice.h"
 #include "train/words.h"
 
 namespace farsight {
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr VerbOption kTokenizer = {
-    "tokenizer", "FILE",
-    "tokenizer.json of Hugging Face tokenizers [tokenizer/20B_tokenizer.json of the data "
-    "directory]"};
-constexpr VerbOption kDataDir = {"data-dir", "DIR", "the data directory [$FARSIGHT_DATA]"};
 constexpr VerbOption kThreads = {"threads", "N", "[the processors this process may use]"};
 constexpr VerbOption kWhole = {"whole", "", "everything is one document, not every line"};
 constexpr VerbOption kHelp = {"help", "", "print this text and stop"};
 
 constexpr VerbOption kTokenizeOptions[] = {
-    kTokenizer,
-    kDataDir,
+    kTokenizerOption,
+    kDataDirOption,
     kWhole,
     {"json", "", "every line is a JSON string, so that a document may have line feeds"},
-    {"invalid", "refuse|replace", "what is not UTF-8: stop there, or read U+FFFD [refuse]"},
+    {"invalid-utf8", "stop|replace", "bytes that are no UTF-8: stop, or read U+FFFD there [stop]"},
     kThreads,
     kHelp};
-constexpr VerbOption kDetokenizeOptions[] = {
-    kTokenizer, kDataDir, kWhole, {"json", "", "write every document as a JSON string"}, kHelp};
+constexpr VerbOption kDetokenizeOptions[] = {kTokenizerOption,
+                                             kDataDirOption,
+                                             kWhole,
+                                             {"json", "", "write every document as a JSON string"},
+                                             kHelp};
 
 constexpr std::size_t kBlockBytes = std::size_t{1} << 22;
 constexpr std::size_t kLongestLine = std::size_t{1} << 30;
-
-Tokenizer tokenizer_of(std::string_view title, const Words& given) {
-  if (const auto path = given.value("tokenizer")) return Tokenizer::load(*path);
-  constexpr std::string_view kDefault[] = {"tokenizer/20B_tokenizer.json"};
-  const fs::path folder = data_directory(given.value("data-dir").value_or(""));
-  return Tokenizer::load(require_known(title, kDefault, folder));
-}
+constexpr std::size_t kLongestWhole = (std::size_t{1} << 31) - 1;
 
 DocumentForm form_of(std::string_view title, const Words& given) {
   require(!given.has("whole") || !given.has("json"), ExitCode::usage,
@@ -68,8 +59,12 @@ class Lines {
     text_.erase(0, used_);
     used_ = 0;
     while (lines.empty()) {
+      const std::size_t searched = text_.size();  // for line feeds, before
       const bool more = read();
       if (whole_) {
+        require(text_.size() <= kLongestWhole, ExitCode::data,
+                "standard input: longer than {} bytes; without --whole, lines may be any number",
+                kLongestWhole);
         if (more) continue;
         if (done_) return false;
         done_ = true;
@@ -77,7 +72,7 @@ class Lines {
         used_ = text_.size();
         return true;
       }
-      split(lines);
+      split(lines, searched);
       if (!more) {
         if (used_ < text_.size()) lines.push_back(std::string_view(text_).substr(used_));
         used_ = text_.size();
@@ -103,9 +98,9 @@ class Lines {
     return in_.gcount() > 0;
   }
 
-  void split(std::vector<std::string_view>& lines) {
+  void split(std::vector<std::string_view>& lines, std::size_t from) {
     const std::string_view text = text_;
-    for (std::size_t end = text.find('\n', used_); end != std::string_view::npos;
+    for (std::size_t end = text.find('\n', from); end != std::string_view::npos;
          end = text.find('\n', used_)) {
       lines.push_back(text.substr(used_, end - used_));
       used_ = end + 1;
@@ -138,7 +133,7 @@ void read_documents(const Lines& lines, DocumentForm form, bool replace,
   for (std::size_t i = 0; i < documents.size(); i++) {
     if (const auto bad = first_invalid_utf8(documents[i])) {
       require(replace, ExitCode::data,
-              "{}: not valid UTF-8: byte {} is {:#04x}; --invalid replace reads U+FFFD there",
+              "{}: not valid UTF-8: byte {} is {:#04x}; --invalid-utf8 replace reads U+FFFD there",
               form == DocumentForm::whole ? "standard input" : place_of(lines, i), *bad,
               static_cast<unsigned char>(documents[i][*bad]));
       documents[i] = made.emplace_back(replace_invalid_utf8(documents[i]));
@@ -250,11 +245,8 @@ int run_tokenize(std::span<const std::string> words) {
     fmt::print("{}", verb_help("farsight", "tokenize", kTokenizeHelp, kTokenizeOptions));
     return 0;
   }
-  constexpr auto kInvalid = std::to_array<std::string_view>({"refuse", "replace"});
-  const Setting invalid{.kind = Kind::choice, .names = kInvalid};
   const bool replace =
-      std::get<std::string>(parse_value(invalid, given.value("invalid").value_or("refuse"),
-                                        "--invalid")) == "replace";
+      invalid_utf8_named(given.value("invalid-utf8").value_or("stop")) == InvalidUtf8::replace;
   if (const auto text = given.value("threads")) {
     const Setting range{.kind = Kind::integer, .least = 1, .most = 1024};
     set_threads(static_cast<int>(std::get<std::int64_t>(parse_value(range, *text, "--threads"))));

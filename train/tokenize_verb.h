@@ -25,7 +25,7 @@ enum class DocumentForm {
 };
 
 /// One array of ids a line for every document. A few megabytes are held at a time, or the longest
-/// document. Throws Error(data), naming the line, for what is not valid UTF-8 unless `replace` puts
+/// document: a line of at most 1 GiB, a whole one of less than 2. Throws Error(data), naming the line, for what is not valid UTF-8 unless `replace` puts
 /// U+FFFD there, and Error(corrupt) for what is no JSON string.
 void tokenize(const Tokenizer& tokenizer, std::istream& text, std::ostream& ids, DocumentForm form,
               bool replace);

@@ -8,6 +8,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "eval/language/language_task.h"
+#include "train/run_folder.h"
 #include "train/toml.h"
 
 namespace farsight {
@@ -25,17 +26,6 @@ std::int64_t integer(const Words& words, const std::string& flag, double least, 
 
 std::string task_name(std::string_view text) {
   return std::get<std::string>(parse_value(setting_named("run.task"), text, "--task"));
-}
-
-/// The settings file of the run that `path` is, or is a checkpoint of; empty when there is none.
-fs::path config_around(const fs::path& path) {
-  fs::path folder = path.lexically_normal();
-  if (!folder.has_filename()) folder = folder.parent_path();  // "runs/a/"
-  for (int up = 0; up < 3; up++) {
-    if (fs::exists(folder / "config.toml")) return folder / "config.toml";
-    folder = folder.parent_path();
-  }
-  return {};
 }
 
 Weights weights_of(const Words& words, std::string_view verb) {
@@ -121,7 +111,7 @@ std::string one_of(const Words& words, const std::string& flag,
 
 fs::path config_of(const fs::path& path, std::string_view flag) {
   require(fs::exists(path), ExitCode::storage, "{}: there is no '{}'", flag, path.string());
-  const fs::path config = config_around(path);
+  const fs::path config = file_of_run(path, "config.toml");
   require(!config.empty(), ExitCode::storage,
           "{}: '{}' is no run and no checkpoint of one (it has no config.toml)", flag,
           path.string());
@@ -131,7 +121,7 @@ fs::path config_of(const fs::path& path, std::string_view flag) {
 Assignments settings_of(const Weights& weights) {
   if (!weights.run.empty()) return read_toml_file(config_of(weights.run, "--run"));
   const fs::path& checkpoint = weights.checkpoint;
-  const fs::path config = config_around(checkpoint);
+  const fs::path config = file_of_run(checkpoint, "config.toml");
   const bool foreign = fs::is_regular_file(checkpoint) || fs::exists(checkpoint / "config.json");
   if (config.empty() && foreign) return {};
   return read_toml_file(config_of(checkpoint, "--checkpoint"));
