@@ -177,6 +177,8 @@ TEST_CASE("language model: what does not fit together is refused in a sentence")
   CHECK(mentions(refusal({{"task.key_length", "2"}}), "[task]"));
   CHECK(mentions(refusal({{"data.corpus", ""}, {"data.dir", (text / "cache").string()}}),
                  "has no corpus/enwiki_2018_train.jsonl.zst; give --corpus"));
+  CHECK(mentions(refusal({{"data.corpus", (text / "cache").string()}}), "name the files, as in"));
+  CHECK(code == ExitCode::data);
   // A folder of shards of another tokenizer.
   corpora_of(text.settings(), {});
   fs::path shards;
@@ -207,6 +209,25 @@ TEST_CASE("language model: a validation file of its own, and no more blocks of i
   few.push_back({"data.validation_blocks", "2"});
   CHECK(corpora_of(text.settings(few), {}).valid.count == 2);
   CHECK(apart.valid.count > 2);
+}
+
+TEST_CASE("language model: what becomes of a text is told from its beginning, and once") {
+  const SmallText text;
+  std::vector<std::string> said;
+  const auto note = [&](std::string_view line) { said.emplace_back(line); };
+  corpora_of(text.settings(), note);
+  REQUIRE(!said.empty());
+  CHECK(said.front().find("text.txt: tokenising") != std::string::npos);
+  CHECK(said.front().find('\n') == std::string::npos);
+  said.clear();
+  corpora_of(text.settings(), note);
+  CHECK(said.empty());
+}
+
+TEST_CASE("language model: a tokenizer in the data folder is found by its other names") {
+  const SmallText text;
+  const Flags unnamed = {{"data.tokenizer", ""}, {"data.dir", (text / "").string()}};
+  CHECK(tokenizer_path(text.settings(unnamed)) == text / "tokenizer.json");
 }
 
 TEST_CASE("language model: the presets are the paper's, and equal for every model") {

@@ -13,10 +13,12 @@
 #include "core/clock.h"
 #include "core/files.h"
 #include "core/hash.h"
+#include "data/corpus/corpus_files.h"
 #include "data/corpus/prepare_corpus.h"
 #include "data/corpus/token_shards.h"
+#include "data/known_files.h"
 #include "data/text/tokenizer.h"
-#include "train/quantities.h"
+#include "train/corpus_progress.h"
 
 namespace farsight {
 namespace {
@@ -29,17 +31,11 @@ constexpr const char* kWikiValid = "corpus/enwiki_2018_valid.jsonl.zst";
 constexpr const char* kTokenizer = "tokenizer/20B_tokenizer.json";
 constexpr std::int64_t kHeldOutShare = 20;  // one of so many blocks
 
-std::vector<std::string> split(const std::string& list) {
-  std::vector<std::string> parts;
-  for (std::size_t from = 0; from <= list.size();) {
-    const std::size_t end = std::min(list.find(',', from), list.size());
-    std::string part = list.substr(from, end - from);
-    part.erase(0, std::min(part.find_first_not_of(' '), part.size()));
-    part.erase(part.find_last_not_of(' ') + 1);
-    if (!part.empty()) parts.push_back(std::move(part));
-    from = end + 1;
-  }
-  return parts;
+/// A known file where it lies in the data folder; empty where it is not.
+fs::path known_in(const fs::path& folder, std::string_view path) {
+  const auto at = std::ranges::find(known_files(), path, &KnownFile::path);
+  check(at != known_files().end(), "known_in: no known file is called '{}'", path);
+  return find_known(*at, folder);
 }
 
 /// The folder of token shards that `text` names, if it does.
@@ -57,10 +53,10 @@ fs::path data_file(const Settings& settings, const char* name, std::string_view 
           "task lm: which {}? Give --{} (with make: {}), or a data folder that has {}: --data-dir "
           "DIR, or FARSIGHT_DATA=DIR in the environment",
           what, setting, setting == "corpus" ? "DATA=..." : "ARGS=\"--tokenizer ...\"", name);
-  std::error_code none;
-  require(fs::exists(folder / name, none), ExitCode::data,
-          "task lm: the data folder '{}' has no {}; give --{}", folder.string(), name, setting);
-  return folder / name;
+  const fs::path found = known_in(folder, name);
+  require(!found.empty(), ExitCode::data, "task lm: the data folder '{}' has no {}; give --{}",
+          folder.string(), name, setting);
+  return found;
 }
 
 /// Opens corpora with one tokenizer, which is loaded when the first of them needs it.
@@ -71,6 +67,10 @@ class Opener {
 
   TokenShards open(const std::string& text) {
     if (const auto folder = shards_in(text)) {
+      require(fs::exists(*folder / "manifest.json"), ExitCode::data,
+              "'{}' is a folder, and no tokenised corpus: it has no manifest.json; to train on the "
+              "text in it, name the files, as in '{}'",
+              text, (*folder / "*.jsonl").string());
       TokenShards shards = TokenShards::open(*folder);
       const bool knows = !shards.tokenizer_fingerprint().empty();  // imported ids may not
       if (knows && named()) shards.require_tokenizer(tokenizer().fingerprint());
@@ -84,7 +84,7 @@ class Opener {
         .packing = {.group_documents = data.packing == TextPacking::authors ? 1000 : 0,
                     .end_of_text = data.packing == TextPacking::end_of_text}};
     const CorpusBuild build{.cache = data.cache, .progress = progress_of(text)};
-    return TokenShards::open(prepare_corpus(split(text), tokenizer(), how, build));
+    return TokenShards::open(prepare_corpus(patterns_in(text), tokenizer(), how, build));
   }
 
   /// The tokenizer's, if one was needed.
@@ -94,10 +94,9 @@ class Opener {
  private:
   /// Whether there is a tokenizer to compare shards with.
   bool named() const {
-    std::error_code none;
     const fs::path folder = data_folder(settings_);
     return !settings_.data.tokenizer.empty() ||
-           (!folder.empty() && fs::exists(folder / kTokenizer, none));
+           (!folder.empty() && !known_in(folder, kTokenizer).empty());
   }
 
   const Tokenizer& tokenizer() {
@@ -109,19 +108,17 @@ class Opener {
   }
 
   std::function<void(const CorpusProgress&)> progress_of(const std::string& text) const {
-    return [note = note_, text, start = seconds_now(),
-            shown = seconds_now()](const CorpusProgress& at) mutable {
-      constexpr double kEvery = 5;  // seconds
-      const double now = seconds_now();
-      if (!note || now - shown < kEvery) return;
-      shown = now;
-      const double read = static_cast<double>(at.input_bytes);
-      const double left = static_cast<double>(at.total_input_bytes - at.input_bytes);
-      note(fmt::format("{}: {} {} of {}, {} tokens, {} left", text, at.stage,
-                       human_bytes(static_cast<std::int64_t>(at.input_bytes)),
-                       human_bytes(static_cast<std::int64_t>(at.total_input_bytes)),
-                       human_count(static_cast<double>(at.tokens)),
-                       read > 0 ? human_duration(left / read * (now - start)) : "?"));
+    if (!note_) return {};
+    const auto line = std::make_shared<CorpusProgressLine>(
+        Display{.write =
+                    [note = note_, text](std::string_view shown) {
+                      shown.remove_suffix(shown.ends_with('\n') ? 1 : 0);
+                      note(fmt::format("{}: {}", text, shown));
+                    },
+                .clock = seconds_now});
+    return [line, start = seconds_now()](const CorpusProgress& at) {
+      constexpr double kQuick = 2;  // seconds: nobody asks how a text that is there was found
+      if (at.stage != "hashing" || seconds_now() - start > kQuick) line->show(at);
     };
   }
 
