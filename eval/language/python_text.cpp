@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "data/text/utf8.h"
+
 namespace farsight {
 namespace {
 
@@ -11,37 +13,18 @@ struct Character {
   std::size_t bytes = 1;
 };
 
-/// Valid UTF-8 is decoded; a byte that begins no character is none that anything here looks for.
+/// A byte within a character is none that anything here looks for.
 Character character_at(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
-  const unsigned first = byte(0);
-  const std::size_t bytes = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-  if (first < 0x80) return {first, 1};
-  if (bytes == 1 || at + bytes > text.size()) return {0xfffd, 1};
-  char32_t value = first & (0x7fu >> bytes);
-  for (std::size_t i = 1; i < bytes; i++) {
-    value = value << 6 | (byte(i) & 0x3fu);
-  }
-  return {value, bytes};
+  if (!begins_character(text[at])) return {kReplacementCharacter, 1};
+  const char* next = text.data() + at;
+  const char32_t value = next_code_point(next);
+  return {value, static_cast<std::size_t>(next - text.data()) - at};
 }
 
 bool is_space(char32_t c) {
   return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 ||
          c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
          c == 0x205f || c == 0x3000;
-}
-
-bool begins_character(char byte) {
-  return (static_cast<unsigned char>(byte) & 0xc0u) != 0x80u;
-}
-
-void append(std::string& text, char32_t c) {
-  if (c < 0x80) {
-    text += static_cast<char>(c);
-  } else {  // everything that changes its case here has two bytes
-    text += static_cast<char>(0xc0u | (c >> 6));
-    text += static_cast<char>(0x80u | (c & 0x3fu));
-  }
 }
 
 /// Of U+0100 ... U+017F: pairs, the capital first, at even or at odd numbers.
@@ -120,7 +103,7 @@ std::string capitalized(std::string_view text) {
     if (other == c.value) {
       result += text.substr(at, c.bytes);
     } else {
-      append(result, other);
+      append_utf8(result, other);
     }
     at += c.bytes;
   }

@@ -1,4 +1,4 @@
-// What Python's str does, for rules of evaluation that were written in it. Texts are UTF-8; a
+// What Python's str does, for rules of evaluation that were written in it. Texts are valid UTF-8; a
 // character is a code point.
 #pragma once
 
