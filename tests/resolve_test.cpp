@@ -208,7 +208,7 @@ TEST_CASE("resolve: what does not fit together is refused with its reason") {
                  "model.vocab_size must be at least 512"));
   CHECK(
       mentions(refusal({assign("train.steps", "0"), assign("train.epochs", "0")}, ExitCode::usage),
-               "both 0"));
+               "all 0"));
   CHECK(mentions(refusal({assign("model.gate_layers", "0,1")}, ExitCode::usage), "no gate"));
   CHECK(mentions(
       refusal({assign("run.model", "mamba-gs"), assign("model.gate_layers", "7")}, ExitCode::usage),
