@@ -179,7 +179,9 @@ TEST_CASE("crash: a machine that dies at any call of a save loses what was not s
       REQUIRE(child >= 0);
       if (child == 0) {
         file_calls() = system_file_calls();
-        UnsyncedDisk disk;
+        fs::remove_all(test.parent / "kept");
+        fs::create_directory(test.parent / "kept");
+        UnsyncedDisk disk(test.parent / "kept");
         Interceptor interceptor(nth, [&](std::string_view) -> bool {
           disk.lose(seed * 1000 + static_cast<std::uint32_t>(nth));
           _exit(kDied);

@@ -15,6 +15,7 @@
 #include <random>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "core/file_calls.h"
@@ -23,7 +24,8 @@ namespace farsight {
 
 class UnsyncedDisk {
  public:
-  UnsyncedDisk() {
+  /// `keeps`: a folder on the same disk, for what must not be gone yet.
+  explicit UnsyncedDisk(std::filesystem::path keeps) : keeps_(std::move(keeps)) {
     FileCalls& calls = file_calls();
     real_ = calls;
     calls.open = [this](const char* path, int flags, mode_t mode) {
@@ -98,9 +100,7 @@ class UnsyncedDisk {
   std::filesystem::path keep(const std::filesystem::path& path) {
     std::error_code none;
     if (!std::filesystem::is_regular_file(path, none)) return {};
-    const std::filesystem::path kept =
-        std::filesystem::temp_directory_path() /
-        ("farsight-kept-" + std::to_string(::getpid()) + "-" + std::to_string(kept_++));
+    const std::filesystem::path kept = keeps_ / std::to_string(kept_++);
     std::filesystem::create_hard_link(path, kept, none);
     return none ? std::filesystem::path() : kept;
   }
@@ -155,6 +155,7 @@ class UnsyncedDisk {
     }
   }
 
+  std::filesystem::path keeps_;
   FileCalls real_;
   std::map<int, std::filesystem::path> paths_;              // of open files
   std::vector<Change> changes_;                             // that no sync has made durable

@@ -126,8 +126,10 @@ void TrainStep::run_shards(std::span<const GlobalBatch> shards, double vote) {
     peers_.sync->finish();
     peers_.sync->sum(said_);
   }
+  if (operation_done != nullptr) operation_done("sum over ranks", Pass::update, {});
   before_update_();
   optimizer_.launch();
+  if (operation_done != nullptr) operation_done("adamw", Pass::update, optimizer_.least_work());
   if (optimizer_.keeps_part()) {
     peers_.sync->share_parts(model_.parameters->values());
     model_.parameters->refresh_operands();
