@@ -388,7 +388,7 @@ TEST_CASE("token shards: a folder that is none, or another corpus, is told in a 
   CHECK_NOTHROW(corpus.build("made"));  // the same: nothing to do
   CHECK(mentions(error_of([&] { corpus.build("made", packed(5, false)); }, &code),
                  "holds another corpus, and nothing is overwritten"));
-  CHECK(code == ExitCode::storage);
+  CHECK(code == ExitCode::usage);
   write_plainly(made / shard_name(0), "damaged since");
   CHECK(mentions(error_of([&] { corpus.build("made"); }, &code), "bytes, it has 13"));
   fs::create_directory(corpus / "mine");

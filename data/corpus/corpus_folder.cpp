@@ -146,7 +146,7 @@ void require_same_corpus(const fs::path& folder, const ShardManifest& plan) {
                  [](const CorpusInput& a, const CorpusInput& b) {
                    return a.bytes == b.bytes && a.xxh3 == b.xxh3;
                  });
-  require(same_files && corpus_key(there) == corpus_key(plan), ExitCode::storage,
+  require(same_files && corpus_key(there) == corpus_key(plan), ExitCode::usage,
           "'{}' is there already and holds another corpus, and nothing is overwritten; choose "
           "another folder or remove it",
           folder.string());
