@@ -111,7 +111,7 @@ Model model_from(const fs::path& checkpoint, Device device, DType compute) {
 
 std::string convert(const ConvertOptions& options) {
   const fs::path from = checkpoint_in(options.from);
-  require(!fs::exists(options.to), ExitCode::storage,
+  require(!fs::exists(options.to), ExitCode::usage,
           "--to: '{}' is already there; name a folder that is not", options.to.string());
   const Model model = model_from(from, Device::cpu, DType::f32);
   const std::string type = model.config.at("model_type").as_string();

@@ -52,7 +52,7 @@ class CorpusFolder {
   ShardManifest sums_;
 };
 
-/// Throws Error(storage) unless the finished `folder` holds what `plan` (inputs, tokenizer, reading,
+/// Throws Error(usage) unless the finished `folder` holds what `plan` (inputs, tokenizer, reading,
 /// packing) would make: nothing is overwritten.
 void require_same_corpus(const std::filesystem::path& folder, const ShardManifest& plan);
 
