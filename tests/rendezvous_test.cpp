@@ -150,6 +150,29 @@ TEST_CASE("rendezvous: strangers that send nonsense do not disturb the meeting")
   CHECK(all_empty(errors));
 }
 
+TEST_CASE("rendezvous: connections that say nothing keep nobody waiting") {
+  const int port = free_port();
+  std::vector<Socket> silent;
+  const auto errors = errors_of_threads(3, [&](int rank) {
+    if (rank == 2) {
+      std::string why;
+      while (silent.size() < 8) {
+        Socket socket = connect_to("127.0.0.1", port, seconds_now() + 2, why);
+        if (socket) silent.push_back(std::move(socket));
+      }
+      return;
+    }
+    if (rank == 1) std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    meet(place_of(rank, 2, port), kFacts, 4);
+  });
+  CHECK(all_empty(errors));
+}
+
+TEST_CASE("rendezvous: ranks of one host find each other whatever a launcher calls it") {
+  CHECK(all_empty(meet_with(
+      2, [](int, LaunchPlace& place, Facts&) { place.meeting.host = "no-such-host.invalid"; })));
+}
+
 TEST_CASE("rendezvous: a rank that speaks another protocol is named as such") {
   const int port = free_port();
   std::string told;

@@ -1,6 +1,7 @@
 #include "train/ranks/rendezvous.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,93 +15,17 @@
 #include "core/clock.h"
 #include "core/files.h"
 #include "core/json.h"
+#include "train/ranks/greeting.h"
 
 namespace farsight {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kProtocol = 1;
 constexpr std::size_t kMostBytes = std::size_t{1} << 20;  // of a greeting
 constexpr double kGreetingSeconds = 5;  // from a connection to its greeting, and for a last word
+constexpr double kMomentSeconds = 1;    // from the first byte of a greeting to its last
 constexpr double kLingerSeconds = 2;    // after a refusal
-constexpr std::size_t kShown = 3;       // differences in one sentence
-
-/// The first thing that a connection says.
-struct Greeting {
-  std::string kind;  ///< data or control
-  std::string job;
-  int rank = 0, world = 1;
-  std::string who;
-  std::string instance;  ///< of no two processes the same, whatever they are called
-  Facts facts{};
-};
-
-std::string text_of(const Greeting& greeting) {
-  Json facts = Json::object();
-  for (const auto& [name, value] : greeting.facts)
-    facts[name] = value;
-  return Json::object({{"farsight-ranks", kProtocol},
-                       {"kind", greeting.kind},
-                       {"job", greeting.job},
-                       {"rank", greeting.rank},
-                       {"world", greeting.world},
-                       {"who", greeting.who},
-                       {"instance", greeting.instance},
-                       {"facts", facts}})
-      .dump();
-}
-
-/// None for what is no greeting: somebody else's connection.
-std::optional<Greeting> greeting_of(const std::string& text, std::int64_t* protocol) {
-  try {
-    constexpr std::int64_t kMost = 1 << 16;
-    const Json json = Json::parse(text, "a rank's greeting", {.depth = 4, .values = 4096});
-    *protocol = json.at("farsight-ranks").as_int(0, 1 << 30);
-    if (*protocol != kProtocol) return Greeting{};
-    Greeting greeting{.kind = json.at("kind").as_string(),
-                      .job = json.at("job").as_string(),
-                      .rank = static_cast<int>(json.at("rank").as_int(0, kMost)),
-                      .world = static_cast<int>(json.at("world").as_int(1, kMost)),
-                      .who = json.at("who").as_string(),
-                      .instance = json.at("instance").as_string()};
-    for (const Json::Member& fact : json.at("facts").members()) {
-      greeting.facts.emplace_back(fact.key, fact.value.as_string());
-    }
-    return greeting;
-  } catch (const Error&) {
-    return std::nullopt;
-  }
-}
-
-const std::string* value_of(const Facts& facts, const std::string& name) {
-  const auto at = std::find_if(facts.begin(), facts.end(),
-                               [&](const auto& fact) { return fact.first == name; });
-  return at == facts.end() ? nullptr : &at->second;
-}
-
-/// "train.lr = 0.002 where rank 0 has 0.001", the first few; empty if there are none.
-std::string differences(const Facts& theirs, const Facts& ours) {
-  std::vector<std::string> found;
-  const auto shown = [](const std::string* value) {
-    return value == nullptr ? std::string("none") : value->empty() ? "nothing" : *value;
-  };
-  for (const auto& [name, value] : ours) {
-    const std::string* other = value_of(theirs, name);
-    if (other != nullptr && *other == value) continue;
-    found.push_back(fmt::format("{} = {} where rank 0 has {}", name, shown(other), shown(&value)));
-  }
-  for (const auto& [name, value] : theirs) {
-    if (value_of(ours, name) != nullptr) continue;
-    found.push_back(fmt::format("{} = {} where rank 0 has none", name, shown(&value)));
-  }
-  if (found.size() > kShown) {
-    const std::size_t more = found.size() - kShown;
-    found.resize(kShown);
-    found.push_back(fmt::format("{} more", more));
-  }
-  return fmt::format("{}", fmt::join(found, "; "));
-}
 
 std::string place_text(const MeetingPlace& meeting) {
   return meeting.file.empty() ? fmt::format("{}:{}", meeting.host, meeting.port)
@@ -137,12 +62,11 @@ class Host {
   Meeting run(double seconds) {
     const double until = seconds_now() + seconds;
     while (!missing().empty()) {
-      Socket socket = accept_until(listening_, until);
+      Socket socket = next_speaking(until);
       if (!socket) refuse(missing_text(seconds), 0);
       std::string text;
-      std::int64_t protocol = kProtocol;
-      const double patience = std::min(until, seconds_now() + kGreetingSeconds);
-      if (receive_message(socket, text, kMostBytes, patience) != Transfer::done) continue;
+      std::int64_t protocol = kMeetingProtocol;
+      if (!heard(socket, text, until)) continue;
       std::optional<Greeting> greeting = greeting_of(text, &protocol);
       if (greeting) admit(std::move(socket), std::move(*greeting), protocol);
     }
@@ -161,13 +85,43 @@ class Host {
     write_file_atomically(place_.meeting.file, json.dump() + "\n");
   }
 
+  /// The next connection that has begun to speak; empty if none has before `until`. One that says
+  /// nothing keeps nobody waiting, and is closed after a while.
+  Socket next_speaking(double until) {
+    while (seconds_now() < until) {
+      std::vector<pollfd> entries{{.fd = listening_.fd(), .events = POLLIN, .revents = 0}};
+      for (const auto& [socket, since] : silent_)
+        entries.push_back({.fd = socket.fd(), .events = POLLIN, .revents = 0});
+      constexpr int kLookMs = 20;
+      ::poll(entries.data(), entries.size(), kLookMs);
+      for (std::size_t i = 0; i < silent_.size(); i++) {
+        if (entries[i + 1].revents == 0) continue;
+        Socket speaking = std::move(silent_[i].first);
+        silent_.erase(silent_.begin() + static_cast<std::ptrdiff_t>(i));
+        return speaking;
+      }
+      const double longest = seconds_now() - kGreetingSeconds;
+      std::erase_if(silent_, [&](const auto& each) { return each.second < longest; });
+      if (entries.front().revents == 0) continue;
+      Socket fresh = accept_until(listening_, seconds_now());
+      if (fresh) silent_.emplace_back(std::move(fresh), seconds_now());
+    }
+    return {};
+  }
+
+  /// A greeting arrives at one go.
+  static bool heard(const Socket& socket, std::string& text, double until) {
+    const double patience = std::min(until, seconds_now() + kMomentSeconds);
+    return receive_message(socket, text, kMostBytes, patience) == Transfer::done;
+  }
+
   void admit(Socket socket, Greeting greeting, std::int64_t protocol) {
     const double until = seconds_now() + kGreetingSeconds;
-    if (protocol != kProtocol) {
+    if (protocol != kMeetingProtocol) {
       const std::string sentence = fmt::format(
           "a rank speaks protocol {} of meeting, rank 0 protocol {}: all ranks must be "
           "the same build",
-          protocol, kProtocol);
+          protocol, kMeetingProtocol);
       send_message(socket, word_of_refusal(sentence), until);
       refuse(sentence);
     }
@@ -235,9 +189,9 @@ class Host {
     }
     const double until = seconds_now() + linger;
     while (told < links_.size() && seconds_now() < until) {
-      const Socket socket = accept_until(listening_, until);
+      const Socket socket = next_speaking(until);
       std::string text;
-      if (receive_message(socket, text, kMostBytes, until) != Transfer::done) continue;
+      if (!heard(socket, text, until)) continue;
       std::int64_t protocol = 0;
       const std::optional<Greeting> greeting = greeting_of(text, &protocol);
       if (!greeting || greeting->kind != "control") continue;
@@ -250,6 +204,7 @@ class Host {
   const LaunchPlace& place_;
   const Facts& facts_;
   Socket listening_;
+  std::vector<std::pair<Socket, double>> silent_;  // and when it connected
   std::vector<RankLink> links_;
   std::vector<std::string> instances_;  // by rank
   int strangers_ = 0;
@@ -293,7 +248,9 @@ class Guest {
   }
 
   bool greet(const MeetingPlace& at, const char* kind, Socket& socket, double until) {
-    socket = connect_to(at.host, at.port, until, why_);
+    // On one host rank 0 listens at the loopback alone, whatever name a launcher has for the host.
+    const std::string host = place_.one_host() ? "127.0.0.1" : at.host;
+    socket = connect_to(host, at.port, until, why_);
     if (!socket) {
       if (!at.file.empty()) {
         why_ = fmt::format(
