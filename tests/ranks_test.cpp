@@ -150,6 +150,27 @@ TEST_CASE("ranks: one that stops says why") {
   CHECK(errors[2] == errors[0]);
 }
 
+TEST_CASE(
+    "ranks: what one that stops has queued elsewhere is ended, after the last collective nothing") {
+  std::atomic<int> ended = 0;
+  const auto watched = [&](const std::function<void(Ranks&)>& end) {
+    ended = 0;
+    run_ranks(2, [&](Ranks& ranks) {
+      ranks.barrier();
+      if (ranks.rank() == 1) return;
+      ranks.on_loss([&] { ended++; });
+      end(ranks);
+      throw std::runtime_error("mine");
+    });
+    return ended.load();
+  };
+  CHECK(watched([](Ranks& ranks) { ranks.stop("out of memory"); }) == 1);
+  CHECK(watched([](Ranks& ranks) {
+          ranks.leave();
+          ranks.stop("interrupted");
+        }) == 0);
+}
+
 TEST_CASE("ranks: one that hangs is named when the time for a collective is over") {
   const auto errors = run_ranks(
       3,

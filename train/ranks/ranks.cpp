@@ -60,9 +60,7 @@ Ranks::Ranks(Meeting meeting, RanksOptions options)
   liveness_ = std::make_unique<Liveness>(rank_, world_, links_, options_.liveness, [this] {
     for (const RankLink& link : links_)
       link.data.shut_down();
-    const std::lock_guard lock(ends_mutex_);
-    for (const std::function<void()>& end : ends_)
-      end();
+    end_others();
   });
 }
 
@@ -71,6 +69,12 @@ Ranks::~Ranks() = default;
 void Ranks::on_loss(std::function<void()> end) {
   const std::lock_guard lock(ends_mutex_);
   ends_.push_back(std::move(end));
+}
+
+void Ranks::end_others() {
+  const std::lock_guard lock(ends_mutex_);
+  for (const std::function<void()>& end : ends_)
+    end();
 }
 
 void Ranks::fail_together(const std::string& sentence) {
@@ -89,9 +93,10 @@ void Ranks::settle(Transfer result, const RankLink& link) {
                               liveness_->name_of(link), name, sequence_));
   }
   fail_together(
-      fmt::format("{} did not come to {} {} in time ({:.0f} s, ranks.timeout): it hangs, or does "
-                  "something else",
-                  liveness_->name_of(link), name, sequence_, options_.collective_seconds));
+      fmt::format("{} did not come to {} {} in time ({:.0f} s{}): it hangs, or does something "
+                  "else",
+                  liveness_->name_of(link), name, sequence_, seconds_,
+                  seconds_ == options_.collective_seconds ? ", ranks.timeout" : ""));
 }
 
 void Ranks::send(const RankLink& link, std::span<const std::byte> bytes) {
@@ -108,8 +113,8 @@ void Ranks::enter(Kind kind, std::uint64_t bytes, double seconds) {
   if (!lost.empty()) fail(ExitCode::peer, "{}", lost);
   current_ = kind;
   sequence_++;
-  until_ = seconds_now() + (seconds > 0 ? seconds : options_.collective_seconds) +
-           (first() ? 0 : kSlackSeconds);
+  seconds_ = seconds > 0 ? seconds : options_.collective_seconds;
+  until_ = seconds_now() + seconds_ + (first() ? 0 : kSlackSeconds);
   const Head mine{.kind = static_cast<std::uint32_t>(kind),
                   .bytes = bytes,
                   .sequence = static_cast<std::uint64_t>(sequence_)};
@@ -231,7 +236,7 @@ std::vector<std::string> Ranks::gather(const std::string& mine, double seconds) 
   for (const RankLink& link : links_) {
     std::uint64_t theirs = 0;
     receive(link, std::as_writable_bytes(std::span(&theirs, 1)));
-    constexpr std::uint64_t kMost = std::uint64_t{1} << 36;
+    constexpr std::uint64_t kMost = std::uint64_t{1} << 24;  // names, hashes, sentences
     check(theirs < kMost, "gather: {} bytes of rank {} are too many", theirs, link.rank);
     all.emplace_back(theirs, '\0');
     receive(link, std::as_writable_bytes(std::span(all.back())));
@@ -248,7 +253,10 @@ void Ranks::leave(double seconds) {
 }
 
 void Ranks::stop(const std::string& sentence) {
-  if (!left_ && liveness_->loss().empty()) liveness_->stop(sentence);
+  if (!left_ && liveness_->loss().empty()) {
+    liveness_->stop(sentence);
+    end_others();  // what is queued waits for ranks that end now
+  }
   left_ = true;
 }
 

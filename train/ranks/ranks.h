@@ -63,7 +63,7 @@ class Ranks {
   void stop(const std::string& sentence);
 
   Liveness& liveness() { return *liveness_; }
-  /// What ends a collective that is not made here (NCCL's) when a rank is lost.
+  /// What ends a collective that is not made here (NCCL's) when a rank is lost, or this one stops.
   void on_loss(std::function<void()> end);
   double collective_seconds() const { return options_.collective_seconds; }
   std::int64_t collectives() const { return sequence_; }
@@ -78,6 +78,7 @@ class Ranks {
   void send(const RankLink& link, std::span<const std::byte> bytes);
   void receive(const RankLink& link, std::span<std::byte> bytes);
   void settle(Transfer result, const RankLink& link);
+  void end_others();
   [[noreturn]] void fail_together(const std::string& sentence);
   /// On rank 0: others' elements of this piece, summed into its own.
   template <class T>
@@ -89,7 +90,7 @@ class Ranks {
   std::vector<std::vector<std::byte>> received_;  // rank 0: room for a piece of each other
   std::int64_t sequence_ = 0;
   Kind current_;
-  double until_ = 0;
+  double seconds_ = 0, until_ = 0;  // of the current one
   bool left_ = false;
   std::mutex ends_mutex_;
   std::vector<std::function<void()>> ends_;
