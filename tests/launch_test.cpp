@@ -127,6 +127,22 @@ TEST_CASE("launch: a signal goes to every rank, which saves and says so") {
   CHECK(no_children());
 }
 
+TEST_CASE("launch: ranks that a passed-on signal ends before they can save do not start again") {
+  const TemporaryFolder folder;
+  std::thread sender([&] {
+    for (const double until = seconds_now() + 60; seconds_now() < until; usleep(2000)) {
+      if (fs::exists(folder / "0") && fs::exists(folder / "1")) break;
+    }
+    ::kill(getpid(), SIGTERM);
+  });
+  const std::string script = "echo >>'" + folder.path().string() + "/'$RANK; exec sleep 1000";
+  const int code = launch({.words = {"/bin/sh", "-c", script}, .nproc = 2, .max_restarts = 5});
+  sender.join();
+  CHECK(code == 8);
+  CHECK(read_plainly(folder / "0") == "\n");
+  CHECK(no_children());
+}
+
 TEST_CASE("launch: a lost rank, and all start again from the last checkpoint") {
   const TemporaryFolder folder;
   // Rank 1 kills itself the first time, while the others are in the middle of it.

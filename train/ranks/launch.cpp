@@ -47,14 +47,20 @@ class Forwarding {
       std::signal(signal, SIG_DFL);
   }
   /// One that has come since the last call; 0: none.
-  static int next() {
+  int next() {
     for (const int signal : kForwarded) {
       if (pending[signal] == 0) continue;
       pending[signal] = pending[signal] - 1;
+      any_ = true;
       return signal;
     }
     return 0;
   }
+  /// Whether one was passed on: somebody wants the end.
+  bool any() const { return any_; }
+
+ private:
+  bool any_ = false;
 };
 
 /// Passes on whole lines with the rank before them.
@@ -146,10 +152,10 @@ class Group {
   }
 
   /// The exit code of the attempt.
-  int run() {
+  int run(Forwarding& forwarding) {
     while (running() > 0) {
       wait_a_moment();
-      for (int signal = Forwarding::next(); signal != 0; signal = Forwarding::next())
+      for (int signal = forwarding.next(); signal != 0; signal = forwarding.next())
         send(signal);
       for (std::size_t i = 0; i < ranks_.size(); i++)
         look(i);
@@ -253,10 +259,11 @@ void require_gpus(int wanted) {
 }  // namespace
 
 int launch(const LaunchSpec& spec) {
-  const Forwarding forwarding;
+  Forwarding forwarding;
   for (int attempt = 0;; attempt++) {
-    const int code = Group(spec, attempt).run();
-    if (attempt >= spec.max_restarts || !worth_restarting(code)) return code;
+    const int code = Group(spec, attempt).run(forwarding);
+    // A rank that was not ready yet to save is ended by the signal, and would look as lost.
+    if (forwarding.any() || attempt >= spec.max_restarts || !worth_restarting(code)) return code;
     fmt::print(stderr, "farsight launch: exit code {}; all ranks start again (restart {} of {})\n",
                code, attempt + 1, spec.max_restarts);
   }
