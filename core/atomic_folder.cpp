@@ -7,6 +7,30 @@
 
 namespace farsight {
 namespace fs = std::filesystem;
+namespace {
+
+int rename_path(const fs::path& from, const fs::path& to) {
+  return retried([&] { return file_calls().rename(from.c_str(), to.c_str()); });
+}
+
+/// Two folders change their names, at once where the file system can. Others (NFS among them) refuse
+/// that: there a process killed in between leaves `b` without a folder.
+int exchange(const fs::path& a, const fs::path& b) {
+  const int result = retried([&] { return file_calls().exchange(a.c_str(), b.c_str()); });
+  if (result == 0 || (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP)) return result;
+  fs::path aside = b;
+  aside += ".replaced.inprogress";
+  if (rename_path(b, aside) < 0) return -1;
+  if (rename_path(a, b) < 0) {
+    const int error = errno;
+    rename_path(aside, b);
+    errno = error;
+    return -1;
+  }
+  return rename_path(aside, a);
+}
+
+}  // namespace
 
 AtomicFolder::AtomicFolder(const fs::path& path) : path_(path), in_progress_(path) {
   check(path_.has_filename(), "AtomicFolder: '{}' has no name", path.string());
@@ -39,11 +63,9 @@ void AtomicFolder::write(const std::string& name, std::string_view contents) {
 
 void AtomicFolder::commit() {
   sync_folder(in_progress_);
-  const char* from = in_progress_.c_str();
-  const char* to = path_.c_str();
-  int result = retried([&] { return file_calls().rename(from, to); });
+  int result = rename_path(in_progress_, path_);
   const bool taken = result < 0 && (errno == ENOTEMPTY || errno == EEXIST);
-  if (taken) result = retried([&] { return file_calls().exchange(from, to); });
+  if (taken) result = exchange(in_progress_, path_);
   if (result < 0) storage_failure(taken ? "replace the existing" : "make the folder", path_, errno);
   committed_ = true;
   sync_folder(parent_of(path_));

@@ -67,6 +67,21 @@ TEST_CASE("atomic folder: without a commit nothing stays") {
   CHECK(parent.entries() == 0);
 }
 
+TEST_CASE(
+    "atomic folder: where names cannot be exchanged, one that is there is replaced all the same") {
+  const TemporaryFolder parent;
+  save(parent / "step-1", "old");
+  const FileCalls real = file_calls();
+  file_calls().exchange = [](const char*, const char*) {
+    errno = EINVAL;  // as NFS
+    return -1;
+  };
+  save(parent / "step-1", "new");
+  file_calls() = real;
+  CHECK(contents(parent / "step-1") == "new");
+  CHECK(parent.entries() == 1);
+}
+
 TEST_CASE("atomic folder: what a killed save left is removed, and links are not followed") {
   const TemporaryFolder parent;
   fs::create_directories(parent / "step-1.inprogress/deep/er");
