@@ -192,7 +192,8 @@ void prune_checkpoints(const fs::path& run, std::int64_t keep_last) {
   const std::set<fs::path> pointed = {pointed_checkpoint(run, "latest"),
                                       pointed_checkpoint(run, "best")};
   for (std::size_t i = 0; i + static_cast<std::size_t>(keep_last) < found.size(); i++) {
-    if (!pointed.contains(found[i])) fs::remove_all(found[i]);
+    std::error_code later;  // somebody reads it over a network: the next save tries again
+    if (!pointed.contains(found[i])) fs::remove_all(found[i], later);
   }
 }
 

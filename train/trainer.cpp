@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <vector>
 
@@ -264,6 +265,7 @@ class Loop {
       step_.finish();
     }
     tokens_.clear();
+    if (job_ != nullptr) job_->step_done(false);  // a closer look takes longer than a step
     const std::int64_t step = state_.step + 1;
     const std::vector<GlobalBatch> batches = share_.batches(data_, state_.step);
     const std::string what =
@@ -303,7 +305,7 @@ class Loop {
                                   outcome)
                : std::filesystem::path();
       if (!bundle.empty()) bad.saved = " farsight replay " + bundle.string() + " looks closer";
-    } catch (const Error& error) {  // what is wrong with the step matters more
+    } catch (const std::exception& error) {  // what is wrong with the step matters more
       bad.saved = fmt::format(" The step itself could not be saved: {}", error.what());
     }
     return bad;
