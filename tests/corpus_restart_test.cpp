@@ -306,4 +306,33 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("corpus restart: the pipeline reads no more than the weight that may be under way") {
+  for (const int workers : {1, 2, 7}) {
+    CAPTURE(workers);
+    int read = 0, written = 0;
+    std::atomic<int> under_way = 0;
+    int most = 0;  // the reading thread's
+    OrderedPipeline<int> pipeline(
+        {.read =
+             [&](int& item) {
+               item = read++;
+               most = std::max(most, ++under_way);
+               return item < 300;
+             },
+         .work = [](int&) {},
+         .write =
+             [&](int& item) {
+               written += item == written ? 1 : 0;
+               under_way--;
+             },
+         // The 150th is heavier than all that may be, and passes alone.
+         .weight = [](const int& i) -> std::size_t { return i == 150 ? 1000 : 10; },
+         .most_weight = 25},
+        workers);
+    pipeline.run();
+    CHECK(written == 300);
+    CHECK(most <= 3);
+  }
+}
+
 }  // namespace farsight

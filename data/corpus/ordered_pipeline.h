@@ -20,6 +20,10 @@ struct PipelineSteps {
   std::function<bool(Item&)> read;   ///< false: there is no more. One thread, in order.
   std::function<void(Item&)> work;   ///< any thread, any order
   std::function<void(Item&)> write;  ///< the calling thread, in the order of reading
+  /// Bytes, say, of an item that was read: nothing more is read while those under way have
+  /// `most_weight` together. Without it, their number alone is bounded.
+  std::function<std::size_t(const Item&)> weight = {};
+  std::size_t most_weight = 0;
 };
 
 /// Runs everything that can be read through the three steps, with `workers` >= 1 threads that work.
@@ -30,6 +34,7 @@ class OrderedPipeline {
  public:
   OrderedPipeline(PipelineSteps<Item> steps, int workers)
       : steps_(std::move(steps)), workers_(workers) {
+    check(!steps_.weight || steps_.most_weight >= 1, "OrderedPipeline: no weight is allowed");
     check(workers >= 1, "OrderedPipeline: workers must be at least 1, got {}", workers);
   }
   OrderedPipeline(const OrderedPipeline&) = delete;
@@ -63,6 +68,7 @@ class OrderedPipeline {
     Item item;
     State state = State::free;
     bool last = false;  ///< nothing was read: this is the end
+    std::size_t weight = 0;
     std::exception_ptr failure;
   };
 
@@ -74,6 +80,7 @@ class OrderedPipeline {
     }
   }
 
+  bool has_room() const { return !steps_.weight || weight_ < steps_.most_weight; }
   Slot& slot(std::size_t number) { return slots_[number % slots_.size()]; }
 
   /// Waits until `ready`; false when all is to stop.
@@ -88,12 +95,14 @@ class OrderedPipeline {
       Slot& here = slot(number);
       {
         std::unique_lock lock(mutex_);
-        if (!wait(lock, [&] { return here.state == State::free; })) return;
+        if (!wait(lock, [&] { return here.state == State::free && has_room(); })) return;
       }
       bool last = false;
+      std::size_t weight = 0;
       std::exception_ptr failure;
       try {
         last = !steps_.read(here.item);
+        if (!last && steps_.weight) weight = steps_.weight(here.item);
       } catch (...) {
         failure = std::current_exception();
       }
@@ -101,6 +110,8 @@ class OrderedPipeline {
       const bool end = last || failure;
       here.last = last;
       here.failure = failure;
+      here.weight = weight;
+      weight_ += weight;
       here.state = end ? State::worked : State::read;
       read_ = number + 1;
       changed_.notify_all();
@@ -139,6 +150,7 @@ class OrderedPipeline {
       if (here.last) return;
       steps_.write(here.item);
       std::lock_guard lock(mutex_);
+      weight_ -= here.weight;
       here.state = State::free;
       changed_.notify_all();
     }
@@ -159,8 +171,9 @@ class OrderedPipeline {
   PipelineSteps<Item> steps_;
   int workers_;
   std::vector<Slot> slots_;
-  std::size_t read_ = 0;  ///< slots that were read
-  std::size_t next_ = 0;  ///< the next to be worked on
+  std::size_t read_ = 0;    ///< slots that were read
+  std::size_t next_ = 0;    ///< the next to be worked on
+  std::size_t weight_ = 0;  ///< of what was read and is not written
   bool stopped_ = false;
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -27,6 +27,11 @@ namespace {
 constexpr double kProgressEvery = 0.1;  // seconds
 /// Tokens by which a shard may get longer than it should be, most often.
 constexpr std::int64_t kLongestRecord = 1 << 18;
+/// Of text that a thread has on its way, most often twice what it is: where records are long, as many
+/// of them as the number of batches allows would fill the memory.
+constexpr std::size_t kBytesUnderWay = std::size_t{8} << 20;
+/// Of buffers, what they keep for the next batch.
+constexpr std::size_t kBytesKept = std::size_t{1} << 20;
 constexpr std::string_view kEndOfText = "<|endoftext|>";
 
 /// Tells how far it is, now and then.
@@ -221,11 +226,17 @@ void tokenise(const Plan& plan, const Tokenizer& tokenizer, const CorpusBuild& b
     reporter.state.tokens = filler.tokens();
     reporter.state.documents = filler.documents();
     reporter.state.text_bytes = filler.text_bytes();
+    // Not w = {}: a string that is assigned a short one keeps its room.
+    if (w.batch.bytes.capacity() > kBytesKept) (void)std::exchange(w, Work());
     reporter.tell();
   };
-  OrderedPipeline<Work>(
-      {.read = [&](Work& w) { return reader.next(w.batch); }, .work = work, .write = write},
-      build.threads == 0 ? threads() : build.threads)
+  const int workers = build.threads == 0 ? threads() : build.threads;
+  OrderedPipeline<Work>({.read = [&](Work& w) { return reader.next(w.batch); },
+                         .work = work,
+                         .write = write,
+                         .weight = [](const Work& w) { return w.batch.bytes.size(); },
+                         .most_weight = kBytesUnderWay * static_cast<std::size_t>(workers)},
+                        workers)
       .run();
   filler.finish();
   reporter.tell(true);
