@@ -59,12 +59,13 @@ class Scratch {
 };
 
 void download(const std::string& address, const fs::path& to) {
-  constexpr double kNoDeadline = 1e9;
+  constexpr double kNoDeadline = 1e9;  // but who sends nothing for two minutes is given up
   ChildReport report;
   try {
     report =
         run_child({.words = {"curl", "--fail", "--location", "--silent", "--show-error", "--proto",
-                             "=http,https,file", "--output", to.string(), "--", address}},
+                             "=http,https,file", "--connect-timeout", "30", "--speed-limit", "1",
+                             "--speed-time", "120", "--output", to.string(), "--", address}},
                   kNoDeadline);
   } catch (const CannotStart& error) {
     fail(ExitCode::storage,

@@ -41,8 +41,8 @@ struct CorpusProgress {
 struct CorpusBuild {
   std::filesystem::path cache = {};  ///< empty: default_corpus_cache()
   int threads = 0;  ///< that tokenise; 0: farsight::threads(). 1: no thread is started.
-  std::int64_t shard_tokens = std::int64_t{1}
-                              << 24;  ///< a shard ends with the document that reaches it
+  /// A shard ends behind the record (data/corpus/record_reader.h) that reaches it.
+  std::int64_t shard_tokens = std::int64_t{1} << 24;
   /// Called by the calling thread, at most some times a second. May throw, which ends the build;
   /// the shards that are finished stay for the next one.
   std::function<void(const CorpusProgress&)> progress = {};
