@@ -143,6 +143,22 @@ TEST_CASE("launch: ranks that a passed-on signal ends before they can save do no
   CHECK(no_children());
 }
 
+TEST_CASE("launch: what was to begin anew goes on when it is started again") {
+  const TemporaryFolder folder;
+  const auto second = [&](const std::string& once, const std::string& wanted, const Words& flags) {
+    Words words = {"/bin/sh", "-c",
+                   "mkdir '" + (folder / once).string() +
+                       "' 2>/dev/null && exit 8; test \"$*\" = '" + wanted + "'",
+                   "program"};
+    words.insert(words.end(), flags.begin(), flags.end());
+    return launch({.words = words, .max_restarts = 1});
+  };
+  CHECK(second("a", "--resume auto --seed 1",
+               {"--overwrite", "--resume", "never", "--seed", "1"}) == 0);
+  CHECK(second("b", "--resume=auto", {"--resume=never"}) == 0);
+  CHECK(second("c", "--resume step-10", {"--resume", "step-10"}) == 0);
+}
+
 TEST_CASE("launch: a lost rank, and all start again from the last checkpoint") {
   const TemporaryFolder folder;
   // Rank 1 kills itself the first time, while the others are in the middle of it.

@@ -122,14 +122,22 @@ std::string found_program(const std::string& name) {
   return fs::exists(beside, none) ? beside.string() : name;
 }
 
+/// What a lost attempt has saved is what the next one goes on from.
+void go_on(std::vector<std::string>& words) {
+  std::erase(words, "--overwrite");
+  std::ranges::replace(words, "--resume=never", "--resume=auto");
+  for (std::size_t i = 1; i < words.size(); i++) {
+    if (words[i - 1] == "--resume" && words[i] == "never") words[i] = "auto";
+  }
+}
+
 /// One attempt: all ranks from start to end.
 class Group {
  public:
   Group(const LaunchSpec& spec, int attempt) : spec_(spec) {
     std::vector<std::string> words = spec.words;
     words.front() = found_program(words.front());
-    // What a lost attempt has saved is what this one goes on from.
-    if (attempt > 0) std::erase(words, "--overwrite");
+    if (attempt > 0) go_on(words);
     const std::string world = std::to_string(spec.nproc), port = std::to_string(free_port());
     const std::string job = new_job();
     for (int rank = 0; rank < spec.nproc; rank++) {
