@@ -314,9 +314,9 @@ class Loop {
   /// One of `batches` shows it.
   [[noreturn]] void stop_diverged(std::int64_t step, const std::vector<GlobalBatch>& batches,
                                   const std::string& what, double loss, double norm) {
-    const std::string again = settings_.train.on_nan == OnNan::skip && state_.skipped_in_a_row > 0
-                                  ? fmt::format(", the {}th in a row", state_.skipped_in_a_row + 1)
-                                  : "";
+    const bool in_a_row = step > state_.step && state_.skipped_in_a_row > 0;  // no validation
+    const std::string again =
+        in_a_row ? fmt::format(", the {}th in a row", state_.skipped_in_a_row + 1) : "";
     const BadStep bad = explain({.step = step, .loss = loss, .gradient_norm = norm}, batches);
     std::string good = share_.writes() ? checkpoints_.fall_back(state_.step) : "";
     if (job_ != nullptr) {
