@@ -34,8 +34,12 @@ void note(const std::string& line) {
 }
 
 /// The token an empty context stands for.
-std::int32_t prefix_of(const Tokenizer& tokenizer) {
-  return tokenizer.id_of("<|endoftext|>").value_or(0);
+std::int32_t prefix_of(const Tokenizer& tokenizer, const fs::path& file) {
+  const auto id = tokenizer.id_of("<|endoftext|>");
+  require(id.has_value(), ExitCode::data,
+          "tokenizer {} has no <|endoftext|>, and texts without a context are scored behind it",
+          file.string());
+  return *id;
 }
 
 /// A line on stderr now and then.
@@ -77,7 +81,7 @@ std::string evaluate_on_language(const Settings& settings, const EvalOptions& op
   const auto encode = [&](std::string_view text) { return tokenizer.encode(text); };
   const std::vector<LanguageResult> results =
       evaluate_language(model, encode, std::move(tasks),
-                        {.prefix = prefix_of(tokenizer),
+                        {.prefix = prefix_of(tokenizer, file),
                          .scorer = {.max_length = length,
                                     .pass_tokens = options.batch_tokens,
                                     .progress = progress_lines()}});
