@@ -82,6 +82,22 @@ TEST_CASE("checkpoint: pruning keeps the newest and those that a pointer names")
   CHECK(fs::exists(run / checkpoint_name(6)));
 }
 
+TEST_CASE(
+    "checkpoint: after a run went on from an older one, its own are kept beside the newer ones") {
+  const TemporaryFolder run;
+  const Trained trained(1);
+  for (const int step : {1, 8, 9, 2, 3, 4}) {
+    save_checkpoint(run.path(), trained.model, trained.optimizer, {.step = step});
+    prune_checkpoints(run.path(), 2);
+  }
+  for (const int step : {1, 2, 3, 4, 8, 9}) {
+    CHECK(fs::exists(run / checkpoint_name(step)) == (step >= 3));
+  }
+  save_checkpoint(run.path(), trained.model, trained.optimizer, {.step = 10});
+  prune_checkpoints(run.path(), 2);
+  CHECK(run.entries() == 3);  // 9, 10 and `latest`
+}
+
 TEST_CASE("checkpoint: missing, extra and misshaped tensors are listed together") {
   const TemporaryFolder folder;
   const Trained trained(1);

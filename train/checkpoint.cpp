@@ -189,8 +189,10 @@ void prune_checkpoints(const fs::path& run, std::int64_t keep_last) {
     }
   }
   std::sort(found.begin(), found.end());
-  const std::set<fs::path> pointed = {pointed_checkpoint(run, "latest"),
-                                      pointed_checkpoint(run, "best")};
+  const fs::path latest = pointed_checkpoint(run, "latest");
+  const std::set<fs::path> pointed = {latest, pointed_checkpoint(run, "best")};
+  // Of a run that went on from an older one the newer ones are another future, and in nobody's place.
+  if (!latest.empty()) std::erase_if(found, [&](const fs::path& each) { return each > latest; });
   for (std::size_t i = 0; i + static_cast<std::size_t>(keep_last) < found.size(); i++) {
     std::error_code later;  // somebody reads it over a network: the next save tries again
     if (!pointed.contains(found[i])) fs::remove_all(found[i], later);

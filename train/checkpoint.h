@@ -54,8 +54,8 @@ void write_checkpoint(const std::filesystem::path& run, const Model& model,
 void save_checkpoint(const std::filesystem::path& run, const Model& model, const AdamW& optimizer,
                      const TrainState& state);
 
-/// Removes all checkpoints of the run but the `keep_last` newest and those named by `best` and
-/// `latest`.
+/// Removes all checkpoints of the run but the `keep_last` newest up to `latest`, that named by `best`, and
+/// those after `latest`: the run went on from an older one, and comes to them again.
 void prune_checkpoints(const std::filesystem::path& run, std::int64_t keep_last);
 
 /// The folder that `pointer` ("latest" or "best") of a run names; empty when the run has none.
