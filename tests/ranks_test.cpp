@@ -218,10 +218,10 @@ TEST_CASE("ranks: a process that does not end by itself is ended with the reason
   CHECK(ended[2] == ended[0]);
 }
 
-TEST_CASE("ranks: a peer that is silent for too long was lost, although its connection is open") {
-  std::vector<std::string> errors(2);
+/// Rank 1 of 2 is silent; what rank 0 is told in `wait`.
+std::string told_of_silence(const std::function<void(Ranks&)>& wait) {
   const int port = free_port();
-  errors = errors_of_threads(2, [&](int rank) {
+  const auto errors = errors_of_threads(2, [&](int rank) {
     const Meeting meeting = meet(place_of(rank, 2, port), {});
     if (rank == 1) {  // stopped: it keeps its sockets and does nothing
       std::string text;
@@ -243,10 +243,17 @@ TEST_CASE("ranks: a peer that is silent for too long was lost, although its conn
                               return links;
                             }()},
                 options);
-    CHECK(mentions(ranks.liveness().loss_within(10), "has not been heard of"));
-    ranks.barrier();
+    wait(ranks);
   });
-  CHECK(mentions(errors[0], "rank 1 of 2"));
+  return errors[0];
+}
+
+TEST_CASE("ranks: a peer that is silent for too long was lost, although its connection is open") {
+  for (const std::string& told : {told_of_silence([](Ranks& ranks) { ranks.barrier(); }),
+                                  told_of_silence([](Ranks& ranks) { ranks.leave(9); })}) {
+    CHECK(mentions(told, "rank 1 of 2"));
+    CHECK(mentions(told, "has not been heard of"));
+  }
 }
 
 TEST_CASE("ranks: the first one knows how far the others are") {

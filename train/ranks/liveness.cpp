@@ -92,6 +92,11 @@ void Liveness::expect_ends() {
   ending_ = true;
 }
 
+void Liveness::expect_silence() {
+  const std::lock_guard lock(mutex_);
+  alone_ = true;
+}
+
 void Liveness::also_watch(std::function<std::optional<std::string>()> question) {
   const std::lock_guard lock(mutex_);
   question_ = std::move(question);
@@ -177,7 +182,7 @@ void Liveness::run() {
       closing = closing_;
       for (const Peer& peer : peers_) {
         const double silence = seconds_now() - peer.heard;
-        if (closing || peer.gone || ending_ || !loss_.empty() || silence < options_.silence_seconds)
+        if (closing || peer.gone || alone_ || !loss_.empty() || silence < options_.silence_seconds)
           continue;
         loss_ = fmt::format(
             "{} was lost: it has not been heard of for {:.0f} s; its host is gone, or the process "

@@ -47,8 +47,10 @@ class Liveness {
   void report(const std::string& sentence);
   /// This rank ends because of `sentence`: a loss for all the others.
   void stop(const std::string& sentence);
-  /// A closed connection is no loss any more: all ranks are about to end.
+  /// A closed connection is no loss any more: all ranks are about to end. Silence still is one.
   void expect_ends();
+  /// Nor is silence: this rank waits for nobody any more.
+  void expect_silence();
 
   /// How far this rank is, for those who wait for it: goes along with the signs of life.
   void progress(std::int64_t steps) { steps_ = steps; }
@@ -86,7 +88,7 @@ class Liveness {
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   std::string loss_;
-  bool ending_ = false, closing_ = false;
+  bool ending_ = false, alone_ = false, closing_ = false;
   std::function<std::optional<std::string>()> question_;
   std::atomic<std::int64_t> steps_ = 0;
   std::thread thread_;

@@ -246,10 +246,11 @@ std::vector<std::string> Ranks::gather(const std::string& mine, double seconds) 
 
 void Ranks::leave(double seconds) {
   if (left_) return;
-  // Whoever is lost from here on is noticed by the barrier itself.
+  // A connection that closes from here on is noticed by the barrier itself.
   liveness_->expect_ends();
   barrier(seconds);
   left_ = true;
+  liveness_->expect_silence();
 }
 
 void Ranks::stop(const std::string& sentence) {
