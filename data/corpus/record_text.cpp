@@ -42,7 +42,8 @@ RecordText text_of(const RecordBatch& batch, const Record& record, const CorpusF
   if (const auto bad = first_invalid_utf8(raw)) {
     if (!replace) {
       refuse_byte(file, record, raw, *bad,
-                  fmt::format("0x{:02X} is not UTF-8 (--invalid-utf8 replace puts U+FFFD there)",
+                  fmt::format("0x{:02X} is not UTF-8 (--invalid-utf8 replace puts U+FFFD there; in "
+                              "training --data.invalid_utf8 replace)",
                               static_cast<unsigned char>(raw[*bad])));
     }
     repaired = replace_invalid_utf8(raw);
