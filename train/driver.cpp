@@ -76,8 +76,9 @@ void note(std::string_view line) {
 
 /// "4,512,344 tokens of 6,866 documents: 2,100 blocks of 2,048 to train on, 52 to validate on"
 std::string text_line(const Corpora& corpora) {
-  return fmt::format("{} tokens of {} documents: {} blocks of {} to train on, {} to validate on\n",
+  return fmt::format("{} tokens of {} {}: {} blocks of {} to train on, {} to validate on\n",
                      grouped(corpora.tokens), grouped(corpora.documents),
+                     corpora.documents == 1 ? "document" : "documents",
                      grouped(corpora.train.count), grouped(corpora.train.length),
                      grouped(corpora.valid.count));
 }
