@@ -74,7 +74,7 @@ ReportSection text_section(const RunFiles& run) {
   section.blocks.push_back(Paragraph{
       "A perplexity a token belongs to its tokenizer and its text: compare it with runs that have "
       "both in common. The word perplexity of WikiText, which papers print, is another measure: "
-      "`farsight`'s evaluation on `wikitext`."});
+      "`make eval RUN=... TASKS=wikitext`."});
   return section;
 }
 
