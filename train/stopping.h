@@ -4,7 +4,8 @@
 //                                     accuracy
 //   stop.plateau, stop.gain           none of the last `plateau` validations was better; better is
 //                                     error < (1 - gain) x the least error before, where
-//                                     error = 100 - pair accuracy
+//                                     error = 100 - pair accuracy, or the loss where text has no
+//                                     pairs
 //
 // The schedule of the learning rate stays that of all steps. The counts are part of a checkpoint: a
 // run that was interrupted ends at the same step as one that was not.
