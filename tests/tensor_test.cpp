@@ -122,7 +122,7 @@ TEST_CASE("arena: the limit and an exhausted source are explained with names and
   CHECK(code == ExitCode::memory);
   for (const char* part :
        {"'gradient' needs 500.00 KiB", "700.00 KiB are in use", "the limit is 1.00 MiB",
-        "largest holders: logits 600.00 KiB, weights 100.00 KiB", "--batch-size"}) {
+        "largest holders: logits 600.00 KiB, weights 100.00 KiB", "--train.micro_tokens"}) {
     CAPTURE(message);
     CHECK(mentions(message, part));
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "core/check.h"
 #include "core/clock.h"
@@ -73,7 +74,8 @@ void Ranks::on_loss(std::function<void()> end) {
 
 void Ranks::end_others() {
   const std::lock_guard lock(ends_mutex_);
-  for (const std::function<void()>& end : ends_)
+  // Each once: a rank that stops often sees the others go a moment later.
+  for (const std::function<void()>& end : std::exchange(ends_, {}))
     end();
 }
 

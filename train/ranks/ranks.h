@@ -63,7 +63,8 @@ class Ranks {
   void stop(const std::string& sentence);
 
   Liveness& liveness() { return *liveness_; }
-  /// What ends a collective that is not made here (NCCL's) when a rank is lost, or this one stops.
+  /// What ends a collective that is not made here (NCCL's) when a rank is lost, or this one stops;
+  /// called once.
   void on_loss(std::function<void()> end);
   double collective_seconds() const { return options_.collective_seconds; }
   std::int64_t collectives() const { return sequence_; }
