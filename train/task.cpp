@@ -146,6 +146,10 @@ void check_consistency(const Settings& settings) {
           "train");
   check_gate(settings.model, family_of(settings.run.model));
   if (is_language_model(settings)) return check_language(settings);
+  require(settings.data.corpus.empty(), ExitCode::usage,
+          "data.corpus is text for language models, and task {} has none: leave it out, or write "
+          "--task {}",
+          settings.run.task, kLanguageTask);
   check_name(settings.task);
   const int ids = own_task(settings).model_vocabulary();
   require(settings.model.vocab_size >= ids, ExitCode::data,

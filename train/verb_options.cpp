@@ -8,6 +8,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "eval/language/language_task.h"
+#include "train/nearest.h"
 #include "train/run_folder.h"
 #include "train/toml.h"
 
@@ -149,6 +150,9 @@ EvalOptions eval_options(const Words& words) {
     const std::string name = list.substr(0, comma);
     if (is_language_task(name)) {
       options.language_tasks.push_back(name);
+    } else if (const auto near = nearest_name(name, language_task_names()); !near.empty()) {
+      fail(ExitCode::usage, "--task: there is no '{}'; did you mean '{}'? Language tasks are {}",
+           name, near, fmt::join(language_task_names(), ", "));
     } else {
       options.tasks.push_back(task_name(name));
     }
