@@ -28,7 +28,7 @@ CorpusInput input_of(const fs::path& path) {
 }
 
 /// The documents of some files; of one that was cut the pieces are put together.
-Texts documents(const std::vector<std::string>& patterns, const Reading& reading = {},
+Texts documents(const std::vector<std::string>& patterns, const CorpusReading& reading = {},
                 std::int64_t* replaced = nullptr) {
   const std::vector<CorpusFile> files = corpus_files(patterns);
   std::vector<CorpusInput> inputs;
@@ -59,8 +59,8 @@ class OneFile {
   OneFile(const std::string& name, std::string_view contents) : path_((folder_ / name).string()) {
     write_plainly(path_, contents);
   }
-  Texts read(const Reading& reading = {}) const { return documents({path_}, reading); }
-  std::string refusal(ExitCode expected, const Reading& reading = {}) const {
+  Texts read(const CorpusReading& reading = {}) const { return documents({path_}, reading); }
+  std::string refusal(ExitCode expected, const CorpusReading& reading = {}) const {
     ExitCode code = ExitCode::ok;
     const std::string message = error_of([&] { read(reading); }, &code);
     CHECK(code == expected);
@@ -73,11 +73,11 @@ class OneFile {
   std::string path_;
 };
 
-Reading text_with(TextDocuments documents) {
+CorpusReading text_with(TextDocuments documents) {
   return {.documents = documents};
 }
 
-constexpr Reading kReplacing{.invalid_utf8 = InvalidUtf8::replace};
+constexpr CorpusReading kReplacing{.invalid_utf8 = InvalidUtf8::replace};
 
 }  // namespace
 
@@ -114,7 +114,7 @@ TEST_CASE("corpus reader: a text file is one document, or what stands between se
   CHECK(OneFile("a.txt", "\xef\xbb\xbfmarked").read() == Texts{"marked"});
   CHECK(OneFile("a.txt", text).read(text_with(TextDocuments::blank_line)) ==
         Texts{"one\ntwo ", " three", "four"});
-  const Reading separated = text_with(TextDocuments::end_of_text);
+  const CorpusReading separated = text_with(TextDocuments::end_of_text);
   CHECK(OneFile("a.raw", "a\n<|endoftext|>\nb\n\n<|endoftext|><|endoftext|>\r\nc\r\n<|endoftext|>")
             .read(separated) == Texts{"a", "b\n", "c"});
   CHECK(OneFile("a.text", "<|endoftext|>all of it").read(separated) == Texts{"all of it"});
@@ -277,7 +277,7 @@ TEST_CASE("corpus reader: a packed file that ends anywhere too early is refused"
 }
 
 TEST_CASE("corpus reader: lines and documents have a longest length, which is not held in memory") {
-  const Reading short_lines{.longest_line = 64};
+  const CorpusReading short_lines{.longest_line = 64};
   const std::string line = "{\"text\":\"" + std::string(50, 'x') + "\"}";
   REQUIRE(line.size() == 61);
   CHECK(OneFile("a.jsonl", line + "\n" + line).read(short_lines).size() == 2);
@@ -288,7 +288,7 @@ TEST_CASE("corpus reader: lines and documents have a longest length, which is no
                      .refusal(ExitCode::corrupt, {.longest_line = 200'000}),
                  "without a place to cut it"));
   for (const TextDocuments documents : {TextDocuments::end_of_text, TextDocuments::blank_line}) {
-    Reading reading = text_with(documents);
+    CorpusReading reading = text_with(documents);
     reading.longest_line = 10;
     CHECK(OneFile("a.txt", "0123456789\n\n<|endoftext|>").refusal(ExitCode::corrupt, reading) !=
           "");

@@ -188,6 +188,25 @@ std::vector<Source> all_sources() {
   return sources;
 }
 
+/// "farsight::Tensor": the types that a header defines, namespaces and types at the beginning of lines.
+Names types_of(const Source& source) {
+  Names types;
+  std::vector<std::string> spaces;
+  std::istringstream lines(source.text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string kind, name;
+    words >> kind >> name;
+    if (line.starts_with("}  // namespace") && !spaces.empty()) spaces.pop_back();
+    const bool defines = line.find('{') != std::string::npos && name != "{";
+    if (kind == "namespace" && defines) spaces.push_back(name);
+    if ((line.starts_with("struct ") || line.starts_with("class ")) && defines) {
+      types.insert(fmt::format("{}::{}", fmt::join(spaces, "::"), name));
+    }
+  }
+  return types;
+}
+
 /// The FARSIGHT_ variables that a text asks the environment for.
 Names variables_read(const std::string& text) {
   Names names;
@@ -237,6 +256,24 @@ TEST_CASE("layering: the checker sees each kind of violation") {
   CHECK(count("ops/breakfast.h", "") == 0);
   CHECK(count("ops/linear.cpp", std::string(kMaxLines, '\n')) == 0);
   CHECK(count("ops/linear.cpp", std::string(kMaxLines + 1, '\n')) == 1);
+}
+
+TEST_CASE("layering: a type has one definition") {
+  CHECK(
+      types_of(
+          {"a.h",
+           "namespace a::b {\nstruct X {\n  struct Y {};\n};\nclass Z;\n}  // namespace a::b\n"}) ==
+      Names{"a::b::X"});
+  // Of two, the linker takes either's destructor for both, and no compiler says so.
+  std::map<std::string, std::string> defined;
+  for (const Source& source : all_sources()) {
+    if (!source.path.ends_with(".h")) continue;
+    for (const std::string& type : types_of(source)) {
+      const auto [place, fresh] = defined.emplace(type, source.path);
+      CHECK_MESSAGE(fresh, type, " is defined in ", place->second, " and in ", source.path);
+    }
+  }
+  CHECK(defined.size() > 100);
 }
 
 TEST_CASE("layering: every environment variable is described and known to doctor") {

@@ -153,7 +153,7 @@ void with_progress(const Words& words, CorpusBuild build, const Make& make) {
 std::string run_build(const Words& words) {
   const std::vector<std::string> patterns = patterns_in(needed(words, "build", "data"));
   CorpusSettings settings;
-  Reading& reading = settings.reading;
+  CorpusReading& reading = settings.reading;
   reading.field = words.value("field").value_or(reading.field);
   if (const auto name = words.value("documents")) reading.documents = text_documents_named(*name);
   if (const auto name = words.value("invalid-utf8")) {

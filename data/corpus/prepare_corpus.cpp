@@ -205,7 +205,7 @@ class ShardFiller {
 
 void tokenise(const Plan& plan, const Tokenizer& tokenizer, const CorpusBuild& build,
               CorpusFolder& folder, Reporter& reporter) {
-  const Reading& reading = plan.manifest.reading;
+  const CorpusReading& reading = plan.manifest.reading;
   CorpusReader reader(plan.files, plan.manifest.inputs, reading, folder.next(),
                       cutting_with(tokenizer));
   ShardFiller filler(plan.manifest, build.shard_tokens, folder);

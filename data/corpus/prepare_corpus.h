@@ -24,7 +24,7 @@ namespace farsight {
 class Tokenizer;
 
 struct CorpusSettings {
-  Reading reading;
+  CorpusReading reading;
   Packing packing;
 };
 

@@ -35,7 +35,7 @@ std::size_t line_break_behind(std::string_view text) {
 /// The records of one file.
 class FileRecords {
  public:
-  FileRecords(const CorpusFile& file, const Reading& reading, Cutting cutting)
+  FileRecords(const CorpusFile& file, const CorpusReading& reading, Cutting cutting)
       : reading_(reading), form_(file.form), cutting_(cutting), stream_(file) {}
 
   const ByteSource& source() const { return stream_.source(); }
@@ -188,7 +188,7 @@ class FileRecords {
     return to.size() > begin;
   }
 
-  Reading reading_;
+  CorpusReading reading_;
   TextForm form_;
   Cutting cutting_;
   TextStream stream_;
@@ -196,7 +196,7 @@ class FileRecords {
 };
 
 CorpusReader::CorpusReader(std::vector<CorpusFile> files, std::vector<CorpusInput> inputs,
-                           const Reading& reading, CorpusPlace from, Cutting cutting)
+                           const CorpusReading& reading, CorpusPlace from, Cutting cutting)
     : files_(std::move(files)),
       inputs_(std::move(inputs)),
       reading_(reading),

@@ -50,7 +50,7 @@ class CorpusReader {
  public:
   /// `inputs`: sizes and hashes of the same files, which each must still have when it was read.
   CorpusReader(std::vector<CorpusFile> files, std::vector<CorpusInput> inputs,
-               const Reading& reading, CorpusPlace from, Cutting cutting);
+               const CorpusReading& reading, CorpusPlace from, Cutting cutting);
   ~CorpusReader();
   CorpusReader(const CorpusReader&) = delete;
   CorpusReader& operator=(const CorpusReader&) = delete;
@@ -66,7 +66,7 @@ class CorpusReader {
 
   std::vector<CorpusFile> files_;
   std::vector<CorpusInput> inputs_;
-  Reading reading_;
+  CorpusReading reading_;
   CorpusPlace place_;
   Cutting cutting_;
   std::uint64_t bytes_before_ = 0;  ///< of the files that are done

@@ -34,7 +34,7 @@ std::int64_t replacements_in(std::string_view text) {
 }  // namespace
 
 RecordText text_of(const RecordBatch& batch, const Record& record, const CorpusFile& file,
-                   const Reading& reading, std::string& space) {
+                   const CorpusReading& reading, std::string& space) {
   std::string_view raw = std::string_view(batch.bytes).substr(record.begin, record.bytes);
   const bool replace = reading.invalid_utf8 == InvalidUtf8::replace;
   RecordText result;

@@ -18,6 +18,6 @@ struct RecordText {
 /// Throws Error(corrupt), naming file, line and byte of the line (from 1), for bytes that are not
 /// UTF-8 (if they are to stop the reading) and for a line that is no JSON object with the field.
 RecordText text_of(const RecordBatch& batch, const Record& record, const CorpusFile& file,
-                   const Reading& reading, std::string& space);
+                   const CorpusReading& reading, std::string& space);
 
 }  // namespace farsight

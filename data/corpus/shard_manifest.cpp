@@ -29,7 +29,7 @@ Value value_named(const std::array<std::string_view, N>& names, std::string_view
   return static_cast<Value>(at - names.begin());
 }
 
-Json reading_json(const Reading& reading) {
+Json reading_json(const CorpusReading& reading) {
   return Json::object({{"field", reading.field},
                        {"documents", name_of(reading.documents)},
                        {"invalid_utf8", name_of(reading.invalid_utf8)},

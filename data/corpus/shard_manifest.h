@@ -39,12 +39,12 @@ enum class InvalidUtf8 {
 };
 
 /// How bytes become documents.
-struct Reading {
+struct CorpusReading {
   std::string field = "text";  ///< of the JSON objects
   TextDocuments documents = TextDocuments::whole_file;
   InvalidUtf8 invalid_utf8 = InvalidUtf8::stop;
   std::uint64_t longest_line = std::uint64_t{16} << 20;  ///< bytes; a longer one is refused
-  friend bool operator==(const Reading&, const Reading&) = default;
+  friend bool operator==(const CorpusReading&, const CorpusReading&) = default;
 };
 
 std::string_view name_of(TextDocuments documents);
@@ -68,7 +68,7 @@ struct ShardManifest {
     std::int64_t vocabulary = 0;    ///< ids are below
     std::int64_t end_of_text = -1;  ///< its id; -1: it has none
   } tokenizer;
-  Reading reading;
+  CorpusReading reading;
   Packing packing;
   std::vector<CorpusInput> inputs;
 
