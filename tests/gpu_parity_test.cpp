@@ -113,33 +113,36 @@ std::vector<Sizes> gpu_sizes(const OpCase& c) {
   return all;
 }
 
-/// FARSIGHT_TEST_SHARD=2/4 takes every fourth of the operations, from the third on: a sanitizer is slow,
-/// and several can run side by side.
-bool in_shard(std::size_t operation) {
-  const char* text = std::getenv("FARSIGHT_TEST_SHARD");
+/// Whether the i-th is in the share that an environment variable names: 2/4 is every fourth, from the
+/// third on. A sanitizer is slow, and several can run side by side.
+bool in_share(const char* variable, std::size_t i) {
+  const char* text = std::getenv(variable);
   if (text == nullptr) return true;
-  const std::string_view shard(text);
-  const std::size_t slash = shard.find('/');
+  const std::string_view share(text);
+  const std::size_t slash = share.find('/');
   std::size_t index = 0, count = 0;
-  std::from_chars(shard.data(), shard.data() + std::min(slash, shard.size()), index);
-  if (slash != shard.npos) {
-    std::from_chars(shard.data() + slash + 1, shard.data() + shard.size(), count);
+  std::from_chars(share.data(), share.data() + std::min(slash, share.size()), index);
+  if (slash != share.npos) {
+    std::from_chars(share.data() + slash + 1, share.data() + share.size(), count);
   }
-  REQUIRE_MESSAGE(index < count, "FARSIGHT_TEST_SHARD: expected INDEX/COUNT, got ", text);
-  return operation % count == index;
+  REQUIRE_MESSAGE(index < count, variable, ": expected INDEX/COUNT, got ", text);
+  return i % count == index;
 }
 
+/// FARSIGHT_TEST_SHARD takes a share of the operations, FARSIGHT_TEST_SIZES one of the sizes of each.
 template <class F>
 void for_each_case(const F& f) {
   const std::vector<OpCase> all = op_cases();
   for (std::size_t i = 0; i < all.size(); i++) {
     const OpCase& c = all[i];
-    if (!in_shard(i)) continue;
-    for (const Sizes& sizes : gpu_sizes(c)) {
+    if (!in_share("FARSIGHT_TEST_SHARD", i)) continue;
+    const std::vector<Sizes> every = gpu_sizes(c);
+    for (std::size_t size = 0; size < every.size(); size++) {
+      if (!in_share("FARSIGHT_TEST_SIZES", size)) continue;
       for (DType dtype : {DType::f32, DType::bf16}) {
-        const std::string text = label(c, sizes) + " " + name_of(dtype);
+        const std::string text = label(c, every[size]) + " " + name_of(dtype);
         INFO(text);
-        f(c, sizes, dtype);
+        f(c, every[size], dtype);
       }
     }
   }
