@@ -180,33 +180,33 @@ __global__ void __launch_bounds__(kThreads, 2)
   wgmma::settle(s);
   take(0);
   wgmma::round_to_left(s, p);
-  // The sum over one tile is under way while the softmax of the next one is taken.
+  // The sum over one tile is under way while the softmax of the next one is taken. A warpgroup that has
+  // seen all its tiles goes on to meet the other, from the same place: the barrier is one of the block.
 #pragma unroll 1
-  for (int i = 1; i < mine; i++) {
-    arrive(i);
-    wgmma::fence();
-    wgmma::against_rows(q, wgmma::describe(stage(i)), s);
-    wgmma::end_group();
-    wgmma::accumulate(p, wgmma::describe(stage(i - 1) + kTileSize), sum);
-    wgmma::end_group();
-    wgmma::await_groups<1>();
-    wgmma::settle(s);
-    take(i);
-    wgmma::settle(s);  // or the compiler waits first
-    wgmma::await_groups<0>();
-    wgmma::settle(sum);
-    softmax.scale(sum);
-    wgmma::round_to_left(s, p);
+  for (int i = 1; i <= count; i++) {
+    if (i < count) arrive(i);
+    if (i < mine) {
+      wgmma::fence();
+      wgmma::against_rows(q, wgmma::describe(stage(i)), s);
+      wgmma::end_group();
+      wgmma::accumulate(p, wgmma::describe(stage(i - 1) + kTileSize), sum);
+      wgmma::end_group();
+      wgmma::await_groups<1>();
+      wgmma::settle(s);
+      take(i);
+      wgmma::settle(s);  // or the compiler waits first
+      wgmma::await_groups<0>();
+      wgmma::settle(sum);
+      softmax.scale(sum);
+      wgmma::round_to_left(s, p);
+    } else if (i == mine) {  // while its last tile is still there
+      wgmma::fence();
+      wgmma::accumulate(p, wgmma::describe(stage(i - 1) + kTileSize), sum);
+      wgmma::end_group();
+      wgmma::await_groups<0>();
+      wgmma::settle(sum);
+    }
   }
-  wgmma::fence();
-  wgmma::accumulate(p, wgmma::describe(stage(mine - 1) + kTileSize), sum);
-  wgmma::end_group();
-#pragma unroll 1
-  for (int i = mine; i < count; i++) {
-    arrive(i);
-  }
-  wgmma::await_groups<0>();
-  wgmma::settle(sum);
 
   store(a, kept, softmax, scale, sum, stage(count + 1));  // a stage that nobody reads any more
 }

@@ -35,7 +35,7 @@ __device__ inline void rebuild(const Warp& warp, const SlotLane& at, const Tile&
     const unsigned C[2] = {warp.of_states(1, first + row % 4, 0),
                            warp.of_states(1, first + row % 4, 1)};
     float input[4];
-    from_float4(warp.set.input[first + pair][row], input);
+    from_float4(warp.set.input[first + pair][spread(pair, row)], input);
     const unsigned slots = at.states + unsigned(first + 1) * kSlotBytes;
     float y[2][4] = {};  // columns: four steps
 #pragma unroll
@@ -44,7 +44,7 @@ __device__ inline void rebuild(const Warp& warp, const SlotLane& at, const Tile&
       warp.me.clear(outer);
       add_outer(outer, input, B, pair == k);
       float time[4];
-      from_float4(warp.set.dt[first + k][row], time);
+      from_float4(warp.set.dt[first + k][spread(k, row)], time);
 #pragma unroll
       for (int i = 0; i < 16; i++) {
         const int m = i / 8, j = i / 4 % 2, r = i % 4;
@@ -61,7 +61,8 @@ __device__ inline void rebuild(const Warp& warp, const SlotLane& at, const Tile&
     if (pair < 2) {
 #pragma unroll
       for (int c = 0; c < 2; c++) {
-        warp.set.y[warp.me.part][first + 2 * pair + c][row] =
+        const int step = 2 * pair + c;
+        warp.set.y[warp.me.part][first + step][spread(step, row)] =
             make_float4(y[0][c], y[0][2 + c], y[1][c], y[1][2 + c]);
       }
     }
@@ -81,9 +82,10 @@ __device__ inline void reverse(const Warp& warp, const SlotLane& at, const Tile&
     const unsigned B[2] = {warp.of_states(0, first + row % 4, 0),
                            warp.of_states(0, first + row % 4, 1)};
     unsigned weights[4];  // columns: dy of four steps, dt u of four steps
-    load_weights(weights, (row < 4 ? warp.set.y[0] : warp.set.input)[first + row % 4] + 2 * pair);
+    load_weights(weights, (row < 4 ? warp.set.y[0] : warp.set.input)[first + row % 4], row % 4,
+                 pair);
     float dy[4];
-    from_float4(warp.set.y[0][first + pair][row], dy);
+    from_float4(warp.set.y[0][first + pair][spread(pair, row)], dy);
     const unsigned slot = unsigned(first) * kSlotBytes;  // the state before the four steps
     const unsigned by_state = at.states + slot, by_channel = at.channels + slot;
     float channels[2][4] = {};  // columns: lambda B of four steps, decay e of four steps
@@ -101,7 +103,7 @@ __device__ inline void reverse(const Warp& warp, const SlotLane& at, const Tile&
       pack_tile(adjoint, words);
       store_tile(by_state + unsigned(k + 1) * kSlotBytes, words);
       float dt[4], from_decay[4] = {};
-      from_float4(warp.set.dt[first + k][row], dt);
+      from_float4(warp.set.dt[first + k][spread(k, row)], dt);
 #pragma unroll
       for (int i = 0; i < 16; i++) {
         const int m = i / 8, j = i / 4 % 2, r = i % 4, channel = 2 * m + r / 2;
@@ -129,7 +131,7 @@ __device__ inline void reverse(const Warp& warp, const SlotLane& at, const Tile&
 #pragma unroll
     for (int c = 0; c < 2; c++) {
       const int step = pair % 2 * 2 + c;
-      sums.channels[pair / 2][step][row] =
+      sums.channels[pair / 2][step][spread(step ^ pair / 2, row)] =
           make_float4(channels[0][c], channels[0][2 + c], channels[1][c], channels[1][2 + c]);
       sums.states[pair / 2][step][row] = states[c];
       sums.states[pair / 2][step][row + 8] = states[2 + c];

@@ -40,6 +40,9 @@ struct BackwardPhases : BackwardWarp<kParts, kLean, kGate> {
   using Base::load_p, Base::make_p, Base::each_own, Base::clear_beyond;
   using typename Base::Shared;
 
+  /// Where the lane's four channels of a step that it prepares stand.
+  __device__ int own_four() const { return spread(me.pair, me.row); }
+
   /// dt and dt u.
   __device__ void prepare(const typename Base::Ahead& ahead) const {
     float bias[4];
@@ -58,12 +61,12 @@ struct BackwardPhases : BackwardWarp<kParts, kLean, kGate> {
         input[i] = dt[i] * u[i];
       }
       if (starts(row)) dt[0] = dt[1] = dt[2] = dt[3] = kLongTime;
-      set.dt[step][me.row] = to_float4(dt);
-      set.input[step][me.row] = to_float4(input);
+      set.dt[step][own_four()] = to_float4(dt);
+      set.input[step][own_four()] = to_float4(input);
     });
     clear_beyond([&](int step) {
-      if (first + step >= T) set.dt[step][me.row] = make_float4(0, 0, 0, 0);  // states stay
-      set.input[step][me.row] = make_float4(0, 0, 0, 0);
+      if (first + step >= T) set.dt[step][own_four()] = make_float4(0, 0, 0, 0);  // states stay
+      set.input[step][own_four()] = make_float4(0, 0, 0, 0);
     });
   }
 
@@ -92,11 +95,11 @@ struct BackwardPhases : BackwardWarp<kParts, kLean, kGate> {
         float z[4], u[4], y[4], gradient[4];
         unpack_four(gated.z[o], z);
         unpack_four(own_u[o], u);
-        from_float4(set.y[0][step][me.row], y);
+        from_float4(set.y[0][step][own_four()], y);
 #pragma unroll
         for (int part = 1; part < kParts; part++) {
           float of_part[4];
-          from_float4(set.y[part][step][me.row], of_part);
+          from_float4(set.y[part][step][own_four()], of_part);
 #pragma unroll
           for (int i = 0; i < 4; i++) {
             y[i] += of_part[i];
@@ -114,9 +117,9 @@ struct BackwardPhases : BackwardWarp<kParts, kLean, kGate> {
                           a.dz_add);
         }
       }
-      set.y[0][step][me.row] = to_float4(dy);
+      set.y[0][step][own_four()] = to_float4(dy);
     });
-    clear_beyond([&](int step) { set.y[0][step][me.row] = make_float4(0, 0, 0, 0); });
+    clear_beyond([&](int step) { set.y[0][step][own_four()] = make_float4(0, 0, 0, 0); });
   }
 
   __device__ const GroupSums& sums_of(int warp, int s) const {
@@ -136,7 +139,7 @@ struct BackwardPhases : BackwardWarp<kParts, kLean, kGate> {
       const unsigned row = row_of(first + step);
       float u[4], dt[4], dy[4], from_input[4], from_decay[4], of_u[4], of_p[4], of_D[4];
       unpack_four(own_u[o], u);
-      from_float4(set.dt[step][me.row], dt);
+      from_float4(set.dt[step][own_four()], dt);
       if (starts(row)) {
         float bias[4], p[4];
         me.load_four(a.bias, bias);
@@ -146,15 +149,16 @@ struct BackwardPhases : BackwardWarp<kParts, kLean, kGate> {
           dt[i] = short_softplus(p[i]);
         }
       }
-      from_float4(set.y[0][step][me.row], dy);
-      from_float4(sums_of(me.set * kParts, s).channels[0][me.pair][me.row], from_input);
-      from_float4(sums_of(me.set * kParts, s).channels[1][me.pair][me.row], from_decay);
+      from_float4(set.y[0][step][own_four()], dy);
+      from_float4(sums_of(me.set * kParts, s).channels[0][me.pair][own_four()], from_input);
+      from_float4(sums_of(me.set * kParts, s).channels[1][me.pair][spread(me.pair ^ 1, me.row)],
+                  from_decay);
 #pragma unroll
       for (int part = 1; part < kParts; part++) {
         const GroupSums& sums = sums_of(me.set * kParts + part, s);
         float x[4], y[4];
-        from_float4(sums.channels[0][me.pair][me.row], x);
-        from_float4(sums.channels[1][me.pair][me.row], y);
+        from_float4(sums.channels[0][me.pair][own_four()], x);
+        from_float4(sums.channels[1][me.pair][spread(me.pair ^ 1, me.row)], y);
 #pragma unroll
         for (int i = 0; i < 4; i++) {
           from_input[i] += x[i];

@@ -15,19 +15,22 @@ template <int kParts>
 struct BackwardShared {
   static constexpr int kSets = TilePlace<kParts>::kSets;
   static constexpr int kN = kScanStates * kParts;
-  struct Set {                            // of 32 channels
+  // Of 32 channels; a step's fours stand where `spread` of the step in its group says.
+  struct Set {
     float4 dt[kSteps][kRowFours];         // kLongTime where a sequence starts
     float4 input[kSteps][kRowFours];      // dt u
     float4 y[kParts][kSteps][kRowFours];  // C h of a part of the states; then [0] is dy silu(z)
   };
   uint4 slots[kTileWarps][kSteps + 1][kSlotBytes / 16];  // before the chunk, and after every step
   Set sets[kSets];
-  float4 totals[2][kBackwardThreads];     // every thread's dD and dbias: registers are scarce
-  unsigned selection[kSteps][2][kN / 2];  // B and C, zeros beyond N
+  float4 totals[2][kBackwardThreads];  // every thread's dD and dbias: registers are scarce
+  // B and C, zeros beyond N; four words more, so that four steps begin in banks of their own.
+  unsigned selection[kSteps][kN + 4];
 };
 /// What four steps leave in a warp's slots when these are free.
 struct GroupSums {
-  float4 channels[2][kGroupSteps][kRowFours];  // sums over the part's states: lambda B; decay e
+  // Sums over the part's states: lambda B; decay e. A four stands at spread(step ^ which, row).
+  float4 channels[2][kGroupSteps][kRowFours];
   static constexpr int kStride = kScanStates + 4;
   float states[2][kGroupSteps][kStride];  // sums over the 32 channels: dC, dB
 };
@@ -149,7 +152,7 @@ struct BackwardWarp {
       const int which = at % kN / (kN / 2), word = at % (kN / 2);
       if (i + kBackwardThreads > kWords && at >= kWords) break;
       const Rows rows(which == 0 ? a.B : a.C, which == 0 ? a.B_stride : a.C_stride);
-      copy_ahead<4>(&shared.selection[step][which][word],
+      copy_ahead<4>(&shared.selection[step][which * (kN / 2) + word],
                     rows.address(unsigned(sequence * T + min(chunk * kSteps + step, T - 1)),
                                  min(2 * word, N - 2)),
                     2 * word < N);
@@ -158,12 +161,12 @@ struct BackwardWarp {
   }
   /// State 8 j + row of B or C at a step, for add_outer.
   __device__ float of_step(int which, int step, int j) const {
-    const auto* const row = reinterpret_cast<const unsigned short*>(shared.selection[step][which]);
-    return __uint_as_float(unsigned(row[me.n + 8 * j + me.row]) << 16);
+    const auto* const row = reinterpret_cast<const unsigned short*>(shared.selection[step]);
+    return __uint_as_float(unsigned(row[which * kN + me.n + 8 * j + me.row]) << 16);
   }
   /// States 8 j + 2 pair and the next, for sums over the states.
   __device__ unsigned of_states(int which, int step, int j) const {
-    return shared.selection[step][which][me.n / 2 + 4 * j + me.pair];
+    return shared.selection[step][which * (kN / 2) + me.n / 2 + 4 * j + me.pair];
   }
 
   /// What a chunk begins with: asked for while the chunk before it ends, and all at once, so that its

@@ -61,9 +61,10 @@ __device__ inline void store_tile(unsigned slot, const Words& words) {
 }
 
 /// Weights of 32 channels for eight columns, this lane's column being `row`: word 2 m + e holds
-/// channel 2 m + e of the lane rows 2 pair and 2 pair + 1. `from`: the column's 8 pair-th channel.
-__device__ inline void load_weights(unsigned (&weights)[4], const float4* from) {
-  const float4 low = from[0], high = from[1];
+/// channel 2 m + e of the lane rows 2 pair and 2 pair + 1. `fours`: of the column, `step` of its group.
+__device__ inline void load_weights(unsigned (&weights)[4], const float4* fours, int step,
+                                    int pair) {
+  const float4 low = fours[spread(step, 2 * pair)], high = fours[spread(step, 2 * pair + 1)];
   weights[0] = pack(low.x, high.x);
   weights[1] = pack(low.y, high.y);
   weights[2] = pack(low.z, high.z);
