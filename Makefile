@@ -69,7 +69,7 @@ bench: ## measures every op against this machine's limits     | make bench DEVIC
 
 scale: ## Mamba-130M's speed on 1 and on GPUS GPUs, as JSON     | make scale GPUS=2
 	@$(BUILD) --quiet release farsight_program mamba
-	@bash cmake/scale_gpus.sh build/bin/farsight '$(or $(GPUS),2)' '$(or $(STEPS),60)' $(ARGS)
+	@GPUS='$(or $(GPUS),$(if $(RANKS),,2))' bash cmake/scaling_run.sh build/bin $(ARGS)
 
 crash: ## kills runs, fails disks, flips bits, and counts       | make crash KILLS=50
 	@$(BUILD) --quiet release farsight_tests mamba

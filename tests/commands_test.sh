@@ -2,7 +2,7 @@
 # The developer commands: what make passes on, what they print, how they fail.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
-unset TASK MODEL PRESET DEVICE SEED OUT ARGS RUN LEVEL TABLE FIGURE SEEDS LRS INIT RECIPE JOBS  # make would take them from the environment
+unset TASK MODEL PRESET DEVICE SEED OUT ARGS RUN LEVEL TABLE FIGURE SEEDS LRS INIT RECIPE JOBS GPUS RANKS  # make would take them from the environment
 
 passed=0
 failed=0
@@ -54,6 +54,8 @@ text=$(plan repro TABLE=3 SEEDS=3 LRS=5e-4,1e-3 INIT=released JOBS=7 ARGS=--dry-
 contains "repro passes everything on" "$text" \
   "build/bin/farsight repro --level 'pocket' --table '3' --seeds '3' --lrs '5e-4,1e-3' --init 'released' --jobs '7' --dry-run"
 contains "repro builds all programs" "$text" "release farsight_program mamba pythia hyena rwkv"
+contains "scale takes as many GPUs as are asked for" "$(plan scale GPUS=8)" "GPUS='8' bash cmake/scaling_run.sh build/bin"
+contains "scale on the CPU asks for no GPU" "$(plan scale RANKS=4)" "GPUS='' bash cmake/scaling_run.sh build/bin"
 contains "report names the run" "$(plan report RUN=runs/mine)" "build/bin/farsight report --run 'runs/mine'"
 text=$(env -u MAKEFLAGS make report 2>&1)
 equals "report without a run fails" "$?" 2
