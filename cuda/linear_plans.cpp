@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <compare>
 #include <cstdlib>
 #include <limits>
 #include <map>
@@ -14,6 +13,7 @@
 #include "core/check.h"
 #include "core/device_calls.h"
 #include "core/stored_choices.h"
+#include "cuda/plan_key.h"
 #include "cuda/runtime.h"
 
 namespace farsight::cuda {
@@ -39,46 +39,6 @@ cublasLtHandle_t handle() {
     return fresh;
   }();
   return created;
-}
-
-/// The largest power of two that divides the address, and those `step` bytes further on each; 64 at
-/// most, which every block of the arena has, so that plans do not depend on where a block happens to
-/// lie.
-std::uint32_t alignment_of(const void* address, std::int64_t step) {
-  const auto bits =
-      reinterpret_cast<std::uintptr_t>(address) | static_cast<std::uintptr_t>(step) | 64u;
-  return static_cast<std::uint32_t>(bits & (~bits + 1));
-}
-
-/// What a plan depends on.
-struct PlanKey {
-  std::int64_t m, n, k, a_stride, b_stride, c_stride, batch, a_step, b_step, c_step;
-  std::uint32_t a_alignment, b_alignment, c_alignment;
-  DType type, c_type;
-  bool transpose_a, transpose_b, add, bias;
-  auto operator<=>(const PlanKey&) const = default;
-};
-
-PlanKey key_of(const Product& p) {
-  return {p.m,
-          p.n,
-          p.k,
-          p.a_stride,
-          p.b_stride,
-          p.c_stride,
-          p.batch,
-          p.a_step,
-          p.b_step,
-          p.c_step,
-          alignment_of(p.a, p.a_step * size_of(p.type)),
-          alignment_of(p.b, p.b_step * size_of(p.type)),
-          alignment_of(p.c, p.c_step * size_of(p.c_type)),
-          p.type,
-          p.c_type,
-          p.transpose_a,
-          p.transpose_b,
-          p.add,
-          p.bias != nullptr};
 }
 
 cudaDataType_t cuda_type(DType type) {
@@ -225,18 +185,7 @@ bool tunes() {
   return wanted;
 }
 
-/// In the file: every field of the key, and the library that knows what an algorithm's words mean.
-std::string text_of(const PlanKey& key) {
-  const std::string batch = key.batch == 1 ? ""
-                                           : fmt::format(" of {} {} {} {}", key.batch, key.a_step,
-                                                         key.b_step, key.c_step);
-  return fmt::format("linear {} {} {} {} {} {} {} {} {} {} {} {}{}{}{}{}", key.m, key.n, key.k,
-                     key.a_stride, key.b_stride, key.c_stride, key.a_alignment, key.b_alignment,
-                     key.c_alignment, name_of(key.type), name_of(key.c_type),
-                     key.transpose_a ? 't' : 'n', key.transpose_b ? 't' : 'n', key.add ? '+' : '=',
-                     key.bias ? " bias" : "", batch);
-}
-
+/// Of this device and of the library that knows what an algorithm's words mean.
 StoredChoices& choices() {
   static StoredChoices stored(
       choices_file(gpu_name(), fmt::format("cublaslt-{}", cublasLtGetVersion())));
@@ -263,7 +212,7 @@ Plan make_plan(const PlanKey& key, const Product& p) {
   const double work = 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) *
                       static_cast<double>(p.k) * static_cast<double>(p.batch);
   const bool measures = tunes() && work >= kWorthMeasuring && computes();
-  const std::string name = measures ? text_of(key) : std::string();
+  const std::string name = measures ? name_of(key) : std::string();
   if (measures && recall(name, plan)) {
     plan.found = true;
     return plan;

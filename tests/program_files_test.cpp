@@ -203,5 +203,23 @@ TEST_CASE("program: Ctrl-C is exit 130 and SIGTERM 75, a checkpoint, and how to 
         read_json(folder / "whole/result.json").at("parameter_hash"));
 }
 
+TEST_CASE(
+    "program: Ctrl-C after the last step says so, and the same command goes on with the test") {
+  const TemporaryFolder folder;
+  const Words words = train_words(
+      "cut",
+      {{"train.steps", "20"}, {"data.test_examples_per_cell", "2000"}, {"log.interval", "1"}});
+  Child child(folder.path(), words);
+  REQUIRE(wait_for_lines(child, folder / "cut", 20));
+  child.send(SIGINT);
+  const Outcome outcome = child.wait();
+  CHECK(outcome.exit_code == 130);
+  CHECK(mentions(outcome.err, "interrupted by SIGINT after the last step; cut is trained"));
+  CHECK(!fs::exists(folder / "cut/result.json"));
+  const Outcome rest = run_mamba(folder.path(), words);
+  CHECK_MESSAGE(rest.exit_code == 0, rest.err);
+  CHECK(mentions(rest.err, "resuming from cut/step-00000020"));
+}
+
 }  // namespace
 }  // namespace farsight

@@ -1,5 +1,5 @@
-// Signals that ask a run to end while it is under way: the first asks for a checkpoint, the second ends
-// the process.
+// Signals that ask a run to end: while it trains the first asks for a checkpoint and the second ends the
+// process; while it is tested there is nothing to save, and the first ends it.
 //
 //   SIGINT            Ctrl-C                                        exit code 130
 //   SIGTERM, SIGUSR1  a scheduler that wants the machine back       exit code 75: run me again
@@ -24,6 +24,16 @@ class CatchInterrupts {
   static ExitCode exit_code();
   /// "SIGTERM"
   static std::string_view name();
+};
+
+/// While it is alive each of them ends the process at once, which says "interrupted by SIGINT " and then
+/// `what`.
+class EndOnInterrupt {
+ public:
+  explicit EndOnInterrupt(std::string_view what);
+  ~EndOnInterrupt();
+  EndOnInterrupt(const EndOnInterrupt&) = delete;
+  EndOnInterrupt& operator=(const EndOnInterrupt&) = delete;
 };
 
 }  // namespace farsight

@@ -7,6 +7,18 @@
 
 namespace farsight {
 
+bool note_best(const CheckpointSettings& settings, const ValidationResult& result,
+               TrainState& state) {
+  const double score = settings.best_by == BestBy::loss ? -result.loss
+                       : settings.best_by == BestBy::pair_accuracy
+                           ? result.score
+                           : static_cast<double>(state.step);
+  if (state.best_score && score < *state.best_score) return false;
+  state.best_score = score;
+  state.best_step = state.step;
+  return true;
+}
+
 RunCheckpoints::RunCheckpoints(std::filesystem::path run, const Model& model,
                                const AdamW& optimizer, const CheckpointSettings& settings)
     : run_(std::move(run)), writer_(run_, model, optimizer, settings) {}

@@ -9,8 +9,14 @@
 #include "train/checkpoint.h"
 #include "train/operations/checkpoint_writer.h"
 #include "train/settings.h"
+#include "train/training_task.h"
 
 namespace farsight {
+
+/// Whether the parameters after `state.step` steps, of which a validation says `result`, are the best so
+/// far by checkpoint.best_by; `state` then says so. Of equals the later: it has seen more.
+bool note_best(const CheckpointSettings& settings, const ValidationResult& result,
+               TrainState& state);
 
 class RunCheckpoints {
  public:

@@ -1,5 +1,7 @@
 #include "train/stopping.h"
 
+#include <fmt/format.h>
+
 namespace farsight {
 
 std::string_view name_of(StoppedBy why) {
@@ -26,6 +28,14 @@ StoppedBy stopped_by(const StopSettings& settings, const StopState& state) {
   if (settings.accuracy > 0 && state.reached >= settings.validations) return StoppedBy::accuracy;
   if (settings.plateau > 0 && state.without_gain >= settings.plateau) return StoppedBy::plateau;
   return StoppedBy::steps;
+}
+
+std::string stop_reason(const StopSettings& settings, StoppedBy why) {
+  if (why == StoppedBy::accuracy) {
+    return fmt::format("{} validations with at least {} % (stop.accuracy)", settings.validations,
+                       settings.accuracy);
+  }
+  return fmt::format("{} validations that were no better (stop.plateau)", settings.plateau);
 }
 
 }  // namespace farsight

@@ -13,6 +13,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "train/settings.h"
 
@@ -33,5 +35,8 @@ void note_validation(const StopSettings& settings, double pair_accuracy, StopSta
 
 /// `steps`: go on until the last one.
 StoppedBy stopped_by(const StopSettings& settings, const StopState& state);
+
+/// "2 validations with at least 99.9 % (stop.accuracy)"; not of `steps`.
+std::string stop_reason(const StopSettings& settings, StoppedBy why);
 
 }  // namespace farsight

@@ -4,19 +4,19 @@
 
 #include <cmath>
 #include <deque>
-#include <exception>
 #include <memory>
 #include <vector>
 
 #include "core/atomic_folder.h"
 #include "core/clock.h"
-#include "train/operations/device_limits.h"
+#include "train/bad_step.h"
 #include "train/operations/profile.h"
-#include "train/operations/step_bundle.h"
 #include "train/plan.h"
 #include "train/ranks/rank_share.h"
 #include "train/run_checkpoints.h"
 #include "train/step.h"
+#include "train/step_calendar.h"
+#include "train/step_speed.h"
 
 namespace farsight {
 namespace {
@@ -33,12 +33,13 @@ class Loop {
         data_(context.task.data),
         total_(total_steps(context.settings, data_)),
         job_(context.ranks),
+        calendar_(context.settings, total_, data_.steps_per_epoch, context.ranks != nullptr),
         share_(context.ranks, context.settings.train),
         sync_(job_ == nullptr ? nullptr : job_->follow(context.model)),
         optimizer_(*context.model.parameters, context.settings.train),
-        limits_(limits_of(context.model.parameters->device(), context.model.parameters->compute())),
-        flops_per_token_(training_flops_per_token(context.model, data_)),
-        profile_(context.model.parameters->device(), context.settings.log.profile, limits_),
+        speed_(context.model, training_flops_per_token(context.model, data_) /
+                                  (job_ == nullptr ? 1 : job_->world())),
+        profile_(context.model.parameters->device(), context.settings.log.profile, speed_.limits()),
         step_(context.model, optimizer_,
               profile_.wanted() ? GraphUse::off : context.settings.train.graphs,
               {.sync = sync_.get(), .shards = share_.shards()}),
@@ -61,13 +62,6 @@ class Loop {
       remove_leftovers(context_.record.folder());
       context_.record.rewind(state_.step);
     }
-    if (settings_.eval.interval == 0) {
-      eval_interval_ = std::min(total_, std::max<std::int64_t>(1, data_.steps_per_epoch));
-    } else {
-      eval_interval_ = settings_.eval.interval;
-    }
-    save_interval_ =
-        settings_.checkpoint.interval == 0 ? eval_interval_ : settings_.checkpoint.interval;
     Progress progress(context_.display, state_.step, total_);
     const CatchInterrupts catching;
     const double before = state_.seconds;
@@ -82,7 +76,8 @@ class Loop {
       after_step(progress);
     }
     if (stopped() != StoppedBy::steps) {
-      progress.note(fmt::format("ended at step {} of {}: {}", state_.step, total_, stop_reason()));
+      progress.note(fmt::format("ended at step {} of {}: {}", state_.step, total_,
+                                stop_reason(settings_.stop, stopped())));
     }
     progress.finish();
     checkpoints_.finish();
@@ -91,9 +86,6 @@ class Loop {
   }
 
  private:
-  /// Processes that share the work of a step.
-  int ranks() const { return job_ == nullptr ? 1 : job_->world(); }
-
   void keep_own_part() {
     if (job_ == nullptr || settings_.ranks.zero == 0) return;
     const Bucket own = owned_part(model_.parameters->flat_count(), job_->rank(), job_->world());
@@ -101,34 +93,14 @@ class Loop {
                     [this](const Tensor& numbers) { sync_->add_up(numbers); });
   }
 
-  bool compares_after(std::int64_t step) const {
-    const std::int64_t interval = settings_.ranks.check_interval;
-    return job_ != nullptr && interval > 0 && (step % interval == 0 || step == total_);
-  }
-
   StoppedBy stopped() const { return stopped_by(settings_.stop, state_.stop); }
-
-  std::string stop_reason() const {
-    const StopSettings& stop = settings_.stop;
-    if (stopped() == StoppedBy::accuracy) {
-      return fmt::format("{} validations with at least {} % (stop.accuracy)", stop.validations,
-                         stop.accuracy);
-    }
-    return fmt::format("{} validations that were no better (stop.plateau)", stop.plateau);
-  }
-
-  /// Whether something is done with the parameters as they are after `step` steps.
-  bool stops_after(std::int64_t step) const {
-    return step == total_ || step % eval_interval_ == 0 || step % save_interval_ == 0 ||
-           compares_after(step);
-  }
 
   /// A GPU computes one step while the host prepares the next and looks at the one before; nothing
   /// goes past a step after which the parameters are looked at.
   bool may_launch() const {
     const int most = model_.parameters->device() == Device::cuda ? 2 : 1;
-    const bool waits =
-        launched_ != state_.step && (stops_after(launched_) || share_.asked_to_end(votes_));
+    const bool waits = launched_ != state_.step &&
+                       (calendar_.pauses_after(launched_) || share_.asked_to_end(votes_));
     return launched_ < total_ && step_.under_way() < most && !waits;
   }
 
@@ -167,31 +139,28 @@ class Loop {
     state_.step++;
     state_.tokens += tokens;
     if (good) state_.loss = result.loss;
-    progress.step({.step = state_.step,
-                   .loss = state_.loss,
-                   .tokens = tokens,
-                   .accuracy = result.accuracy(),
-                   .gradient_norm = result.gradient_norm,
-                   .lr = metrics_.lr,
-                   .flops_per_token = flops_per_token_ / ranks(),
-                   .ceiling = limits_.product_flops_per_second,
-                   .made_for = limits_.made_for,
-                   .memory_bytes = arena(model_.parameters->device()).peak_bytes()});
-    metrics_.tokens_per_second = progress.tokens_per_second();
-    const double flops = metrics_.tokens_per_second * flops_per_token_ / ranks();
-    metrics_.of_ceiling = 100 * flops / limits_.product_flops_per_second;
-    if (limits_.made_for) metrics_.mfu = 100 * flops / *limits_.made_for;
+    speed_.tell(progress,
+                {.step = state_.step,
+                 .loss = state_.loss,
+                 .tokens = tokens,
+                 .accuracy = result.accuracy(),
+                 .gradient_norm = result.gradient_norm,
+                 .lr = metrics_.lr},
+                metrics_);
     accuracy_ = result.accuracy();
   }
 
   void after_step(Progress& progress) {
-    const bool best =
-        (state_.step % eval_interval_ == 0 || state_.step == total_) && validate(progress);
+    const bool best = calendar_.validates_after(state_.step) && validate(progress);
     const bool last = state_.step == total_ || stopped() != StoppedBy::steps;
     metrics_.seconds = state_.seconds;
     metrics_.memory_bytes = arena(model_.parameters->device()).peak_bytes();
     metrics_.train_accuracy = accuracy_;
-    if (compares_after(state_.step)) job_->compare_parameters(model_, state_.step, last);
+    if (calendar_.compares_after(state_.step)) {
+      job_->compare_parameters(model_, state_.step, last);
+      compared_++;
+    }
+    if (job_ != nullptr) metrics_.weights_compared = compared_;
     // Before the checkpoint: a run that is killed in between writes the line again, and none is lost.
     if (state_.step == 1 || state_.step % settings_.log.interval == 0 || last ||
         metrics_.valid_loss) {
@@ -203,7 +172,7 @@ class Loop {
       progress.note("where the time goes: " + (context_.record.folder() / "profile.md").string());
     }
     checkpoints_.look();
-    if (best || state_.step % save_interval_ == 0 || last) save(best);
+    if (best || calendar_.saves_after(state_.step) || last) save(best);
     if (share_.asked_to_end(votes_) && !last && step_.under_way() == 0) end_early(progress);
   }
 
@@ -247,15 +216,7 @@ class Loop {
     metrics_.valid_perplexity = result.perplexity;
     progress.note(fmt::format("step {}: validation {}", state_.step, result.text));
     note_validation(settings_.stop, result.score, state_.stop);
-    const double score = settings_.checkpoint.best_by == BestBy::loss ? -result.loss
-                         : settings_.checkpoint.best_by == BestBy::pair_accuracy
-                             ? result.score
-                             : static_cast<double>(state_.step);
-    // Of equals the later: it has seen more.
-    if (state_.best_score && score < *state_.best_score) return false;
-    state_.best_score = score;
-    state_.best_step = state_.step;
-    return true;
+    return note_best(settings_.checkpoint, result, state_);
   }
 
   /// The step after `state_` was not finite, and with it nothing has moved: what was launched after
@@ -273,8 +234,9 @@ class Loop {
     if (settings_.train.on_nan == OnNan::stop || state_.skipped_in_a_row + 1 >= kMostSkipped) {
       stop_diverged(step, batches, what, result.loss, result.gradient_norm);
     }
-    const BadStep bad = explain(
-        {.step = step, .loss = result.loss, .gradient_norm = result.gradient_norm}, batches);
+    const BadStep bad = explain_bad_step(
+        context_, batches,
+        {.step = step, .loss = result.loss, .gradient_norm = result.gradient_norm});
     progress.note(fmt::format("step {} skipped: {}; {}.{}", step, what, bad.place, bad.saved));
     state_.skipped++;
     state_.skipped_in_a_row++;
@@ -283,41 +245,14 @@ class Loop {
     optimizer_.set_steps(step);
   }
 
-  /// Sentences on a step whose parameters and batch are these.
-  struct BadStep {
-    std::string place, saved;
-  };
-  BadStep explain(StepOutcome outcome, const std::vector<GlobalBatch>& batches) {
-    std::size_t shown = 0;  // the batch that shows it, or the first
-    for (std::size_t i = 0; i < batches.size() && outcome.place.empty(); i++) {
-      outcome.place = first_not_finite(model_, batches[i]);
-      if (!outcome.place.empty()) shown = i;
-    }
-    const std::string places = job_ == nullptr ? outcome.place : job_->collect(outcome.place);
-    BadStep bad{places.empty() ? "no single operation made a value that is not finite"
-                               : "the first value that is not finite comes from " + places,
-                ""};
-    if (job_ != nullptr) outcome.shard = {.rank = job_->rank(), .world = job_->world()};
-    const bool mine = job_ == nullptr || (places.empty() ? job_->first() : job_->leads(places));
-    try {
-      const std::filesystem::path bundle =
-          mine ? save_step_bundle(context_.record.folder(), settings_, model_, batches[shown],
-                                  outcome)
-               : std::filesystem::path();
-      if (!bundle.empty()) bad.saved = " farsight replay " + bundle.string() + " looks closer";
-    } catch (const std::exception& error) {  // what is wrong with the step matters more
-      bad.saved = fmt::format(" The step itself could not be saved: {}", error.what());
-    }
-    return bad;
-  }
-
   /// One of `batches` shows it.
   [[noreturn]] void stop_diverged(std::int64_t step, const std::vector<GlobalBatch>& batches,
                                   const std::string& what, double loss, double norm) {
     const bool in_a_row = step > state_.step && state_.skipped_in_a_row > 0;  // no validation
     const std::string again =
         in_a_row ? fmt::format(", the {}th in a row", state_.skipped_in_a_row + 1) : "";
-    const BadStep bad = explain({.step = step, .loss = loss, .gradient_norm = norm}, batches);
+    const BadStep bad =
+        explain_bad_step(context_, batches, {.step = step, .loss = loss, .gradient_norm = norm});
     std::string good = share_.writes() ? checkpoints_.fall_back(state_.step) : "";
     if (job_ != nullptr) {
       good = job_->share(good);
@@ -334,11 +269,11 @@ class Loop {
   const TrainData& data_;
   std::int64_t total_;
   RankJob* job_;  // null: alone
+  StepCalendar calendar_;
   RankShare share_;
   std::unique_ptr<GradientSync> sync_;
   AdamW optimizer_;
-  const DeviceLimits& limits_;
-  double flops_per_token_;
+  StepSpeed speed_;
   Profile profile_;
   TrainStep step_;
   RunCheckpoints checkpoints_;
@@ -346,9 +281,9 @@ class Loop {
   StepMetrics metrics_;
   bool profile_written_ = false;
   double accuracy_ = 0, votes_ = 0;
+  std::int64_t compared_ = 0;        // times that all ranks' parameters were
   std::int64_t launched_ = 0;        // steps, those that the state counts among them
   std::deque<std::int64_t> tokens_;  // of the steps under way
-  std::int64_t eval_interval_ = 1, save_interval_ = 1;
 };
 
 }  // namespace

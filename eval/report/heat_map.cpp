@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <span>
 
 #include "core/check.h"
@@ -10,6 +9,7 @@
 #include "core/safetensors.h"
 #include "eval/report/figure.h"
 #include "eval/report/gnuplot.h"
+#include "eval/report/heat_map_cells.h"
 #include "eval/report/text.h"
 
 namespace farsight {
@@ -18,13 +18,6 @@ namespace {
 
 using Panel = HeatMap::Panel;
 using Mark = HeatMap::Mark;
-
-/// A panel as it is drawn: each cell the mean of a block of the panel's.
-struct Drawn {
-  std::int64_t rows = 0, columns = 0;
-  std::int64_t block_rows = 1, block_columns = 1;
-  std::vector<float> values;
-};
 
 void check_sizes(const HeatMap& figure) {
   check(!figure.panels.empty(), "write_figure: a heat map must have a panel");
@@ -36,70 +29,6 @@ void check_sizes(const HeatMap& figure) {
     check(fits, "write_figure: panel '{}' must have {} x {} values, got {}", panel.title,
           panel.rows, panel.columns, panel.values.size());
   }
-}
-
-/// Means over the finite values of each block; the last blocks of a row or column may be smaller.
-Drawn reduced(const Panel& panel, std::int64_t most) {
-  Drawn drawn;
-  drawn.block_rows = (panel.rows + most - 1) / most;
-  drawn.block_columns = (panel.columns + most - 1) / most;
-  drawn.rows = (panel.rows + drawn.block_rows - 1) / drawn.block_rows;
-  drawn.columns = (panel.columns + drawn.block_columns - 1) / drawn.block_columns;
-  const auto cells = static_cast<std::size_t>(drawn.rows * drawn.columns);
-  std::vector<double> sums(cells, 0.0);
-  std::vector<std::int64_t> counts(cells, 0);
-  for (std::int64_t row = 0; row < panel.rows; row++) {
-    const float* values = panel.values.data() + row * panel.columns;
-    const std::int64_t first = row / drawn.block_rows * drawn.columns;
-    for (std::int64_t column = 0; column < panel.columns; column++) {
-      if (!std::isfinite(values[column])) continue;
-      const auto cell = static_cast<std::size_t>(first + column / drawn.block_columns);
-      sums[cell] += static_cast<double>(values[column]);
-      counts[cell]++;
-    }
-  }
-  drawn.values.resize(cells);
-  for (std::size_t i = 0; i < cells; i++) {
-    drawn.values[i] = counts[i] > 0 ? static_cast<float>(sums[i] / static_cast<double>(counts[i]))
-                                    : std::numeric_limits<float>::quiet_NaN();
-  }
-  return drawn;
-}
-
-/// The matrix, a line a row, without a heading: what gnuplot and every other program read.
-std::string csv_of(const Drawn& drawn) {
-  std::string text;
-  for (std::int64_t row = 0; row < drawn.rows; row++) {
-    for (std::int64_t column = 0; column < drawn.columns; column++) {
-      if (column > 0) text += ',';
-      text += csv_number(drawn.values[static_cast<std::size_t>(row * drawn.columns + column)]);
-    }
-    text += '\n';
-  }
-  return text;
-}
-
-/// A few cells, the diagonal's say, must not leave all others black.
-constexpr double kShownShare = 0.995;
-
-Range scale_of(const std::vector<Drawn>& panels) {
-  std::vector<float> sizes;
-  bool is_signed = false;
-  for (const Drawn& panel : panels) {
-    for (const float value : panel.values) {
-      if (!std::isfinite(value)) continue;
-      is_signed = is_signed || value < 0;
-      sizes.push_back(std::abs(value));
-    }
-  }
-  if (sizes.empty()) return {0, 1};
-  const auto place = sizes.begin() + static_cast<std::ptrdiff_t>(
-                                         kShownShare * static_cast<double>(sizes.size() - 1));
-  std::nth_element(sizes.begin(), place, sizes.end());
-  double high = static_cast<double>(*place);
-  if (!(high > 0)) high = static_cast<double>(*std::max_element(sizes.begin(), sizes.end()));
-  if (!(high > 0)) high = 1;
-  return {is_signed ? -high : 0, high};
 }
 
 /// Where things stand on the canvas, in pixels from the lower left corner.
@@ -158,7 +87,7 @@ std::string marks_of(const Panel& panel) {
 }
 
 /// The command that fills one panel. Cells stand where the middle of their block is.
-std::string cells_of(const Drawn& drawn, const std::string& csv) {
+std::string cells_of(const DrawnCells& drawn, const std::string& csv) {
   const auto middle = [](int column, std::int64_t block) {
     return block == 1
                ? fmt::format("{}", column)
@@ -185,7 +114,7 @@ std::int64_t step_of(std::int64_t cells, std::int64_t marks) {
   return step;
 }
 
-std::string panel_script(const HeatMap& figure, const Layout& layout, const Drawn& drawn,
+std::string panel_script(const HeatMap& figure, const Layout& layout, const DrawnCells& drawn,
                          const std::string& name, std::size_t index) {
   const Panel& panel = figure.panels[index];
   const auto place = static_cast<std::int64_t>(index);
@@ -219,8 +148,8 @@ std::string panel_script(const HeatMap& figure, const Layout& layout, const Draw
   return script + marks_of(panel) + cells_of(drawn, csv_name(name, index));
 }
 
-std::string script_of(const HeatMap& figure, const std::vector<Drawn>& drawn, const Range& scale,
-                      const std::string& name) {
+std::string script_of(const HeatMap& figure, const std::vector<DrawnCells>& drawn,
+                      const Range& scale, const std::string& name) {
   const Layout layout = layout_of(figure);
   std::string script = script_beginning(name, static_cast<int>(std::lround(layout.width)),
                                         static_cast<int>(std::lround(layout.height)));
@@ -262,17 +191,18 @@ void save_values(const std::filesystem::path& path, const HeatMap& figure) {
   save_safetensors(path, tensors, titles);
 }
 
-std::string note_of(const std::vector<Drawn>& drawn, bool chosen, const Range& scale) {
+std::string note_of(const std::vector<DrawnCells>& drawn, bool chosen, const Range& scale) {
   std::int64_t rows = 1;
   std::int64_t columns = 1;
-  for (const Drawn& panel : drawn) {
+  for (const DrawnCells& panel : drawn) {
     rows = std::max(rows, panel.block_rows);
     columns = std::max(columns, panel.block_columns);
   }
   std::string note;
   if (rows > 1 || columns > 1) {
     note = fmt::format(
-        "Drawn as means of blocks of up to {} x {} cells; all values are in the safetensors file.",
+        "DrawnCells as means of blocks of up to {} x {} cells; all values are in the safetensors "
+        "file.",
         rows, columns);
   }
   if (!chosen) {
@@ -290,7 +220,7 @@ Figure write_figure(const std::filesystem::path& folder, const std::string& name
   check_sizes(figure);
   make_output_folder(folder);
   const bool grid = figure.panels.size() > 1;
-  std::vector<Drawn> drawn;
+  std::vector<DrawnCells> drawn;
   bool is_reduced = false;
   Figure result{.name = name, .caption = figure.caption};
   for (std::size_t i = 0; i < figure.panels.size(); i++) {
