@@ -26,6 +26,15 @@ double product_flops(const char* operation, std::span<const Tensor* const> input
 struct WorkOfBoth {
   LeastWork forward, backward;
 };
+
+/// Of an operation that takes rows of its first input: the others stay unread. The gradient of an
+/// embedding's table, which others add to, is read and written in these rows; that of gathered rows is
+/// written whole.
+WorkOfBoth work_of_rows(bool table, const Tensor& x, std::int64_t taken) {
+  const std::int64_t rows = std::min(x.bytes(), taken);
+  return {.forward = {rows + taken, 0}, .backward = {taken + (table ? 2 * rows : x.bytes()), 0}};
+}
+
 /// Backwards the gradients of the outputs and the inputs are read, and gradients of inputs written,
 /// each with a product of its own.
 WorkOfBoth work_of(const char* operation, std::span<Tensor* const> outputs,
@@ -40,6 +49,10 @@ WorkOfBoth work_of(const char* operation, std::span<Tensor* const> outputs,
   }
   for (const Tensor* y : outputs) {
     written += y->bytes();
+  }
+  const std::string_view name = operation;
+  if (name == "embedding" || name == "gather_rows") {
+    return work_of_rows(name == "embedding", *inputs[0], written);
   }
   const double flops = product_flops(operation, inputs);
   return {.forward = {read + written, flops},

@@ -197,6 +197,26 @@ TEST_CASE("corpus verb: progress has the rate of what is done now, and the time 
   CHECK(shown == "another process tokenises this corpus: waiting for it\n");
 }
 
+TEST_CASE("corpus verb: off a terminal the last line of a stage says how it ended") {
+  std::string shown;
+  double now = 0;
+  const Display display{.write = [&](std::string_view text) { shown += text; },
+                        .clock = [&] { return now; }};
+  {
+    CorpusProgressLine lines(display);
+    lines.show({.stage = "hashing", .input_bytes = 0, .total_input_bytes = 100});
+    lines.show({.stage = "hashing", .input_bytes = 94, .total_input_bytes = 100});
+    lines.show({.stage = "hashing", .input_bytes = 100, .total_input_bytes = 100});
+    CHECK(shown == "hashing     0 %\n");  // too early for another
+    shown.clear();
+    lines.show({.stage = "tokenising", .input_bytes = 0, .total_input_bytes = 100});
+    CHECK(shown == "hashing     100 %\ntokenising  0 %\n");
+    lines.show({.stage = "tokenising", .input_bytes = 100, .total_input_bytes = 100});
+    shown.clear();
+  }
+  CHECK(shown == "tokenising  100 %\n");
+}
+
 TEST_CASE("corpus verb: the wiki corpus has the documents, tokens and blocks that it has") {
   const fs::path data = data_with("corpus/enwiki_2018_train.jsonl.zst");
   if (data.empty()) return skip(kNoLanguageData);

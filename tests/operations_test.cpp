@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <set>
 
 #include "tests/child_process.h"
@@ -273,6 +274,23 @@ TEST_CASE("profile: every operation is in the table, and training is as it was")
   CHECK(mentions(read_plainly(folder / "b/profile.md"), "| selective_scan | backward |"));
   CHECK(made_for("NVIDIA H100 80GB HBM3", DType::bf16) == 989e12);
   CHECK(!made_for("a processor", DType::bf16));
+}
+
+TEST_CASE("profile: of an embedding the rows count that are taken, not the table") {
+  const auto embedding_bytes = [](const Flags& more) {
+    const TemporaryFolder folder;
+    TinyRun(in_folder(folder / "a", more)).train();
+    std::map<std::string, double> bytes;
+    const Json profile = read_json(folder / "a/profile.json");
+    for (const Json& line : profile.at("operations").elements()) {
+      if (line.at("operation").as_string() != "embedding") continue;
+      bytes[line.at("pass").as_string()] = line.at("bytes").as_double();
+    }
+    return bytes;
+  };
+  const auto small = embedding_bytes({{"log.profile", "1"}, {"model.vocab_size", "2000"}});
+  CHECK(small.at("forward") == small.at("backward") * 2 / 3);
+  CHECK(small == embedding_bytes({{"log.profile", "1"}, {"model.vocab_size", "4000"}}));
 }
 
 }  // namespace

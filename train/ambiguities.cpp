@@ -77,6 +77,10 @@ std::optional<Settings> with_recipe(const Settings& settings, std::string_view r
   }
 }
 
+bool has_gate(const Settings& settings) {
+  return settings.model.gate_kernel > 0 || settings.model.gate == GateKind::attn;
+}
+
 std::string value_text(const Setting& setting, const std::optional<Settings>& settings) {
   return settings ? fmt::format("`{}`", shown_value(setting.get(*settings))) : "–";
 }
@@ -100,6 +104,8 @@ Table ambiguity_table(const Settings& settings) {
   for (const Question& question : questions) {
     const Setting* setting = find_setting(question.setting);
     if (setting == nullptr) continue;
+    // What a gate would be is no question of a model without one.
+    if (!has_gate(settings) && question.setting.starts_with("model.gate")) continue;
     table.rows.push_back({{std::string(question.setting)},
                           {value_text(*setting, settings)},
                           {value_text(*setting, text)},

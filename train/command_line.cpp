@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "core/check.h"
 #include "core/version.h"
@@ -41,6 +44,24 @@ Settings settings_for_help(const Words& words, std::string_view program) {
   }
 }
 
+/// A trained run may be named by itself.
+std::vector<std::string> words_after(Verb verb, std::span<const std::string> arguments) {
+  const std::span<const std::string> rest = arguments.subspan(1);
+  const bool reads_run = verb == Verb::eval || verb == Verb::generate || verb == Verb::logits;
+  return reads_run ? with_first_as("run", rest) : std::vector(rest.begin(), rest.end());
+}
+
+std::string help_of(const VerbSyntax& syntax, const Words& words, std::string_view program,
+                    std::string_view verb) {
+  const bool all = words.has("help-all");
+  const std::string text =
+      verb_help(program, verb, syntax.summary, syntax.options, settings_for_help(words, program),
+                [&](const Setting& setting) { return all || often_set(syntax.verb, setting); });
+  if (all) return text;
+  return text + fmt::format("\n`{} {} --help-all` tells of all {} settings.\n", program, verb,
+                            all_settings().size());
+}
+
 }  // namespace
 
 Command parse_command_line(std::string_view program, int argc, const char* const* argv) {
@@ -66,10 +87,9 @@ Command parse_command_line(std::string_view program, int argc, const char* const
 
   const VerbSyntax syntax = syntax_of(first);
   const Words words(fmt::format("{} {}", program, first), syntax.options,
-                    {arguments.begin() + 1, arguments.end()});
-  if (words.has("help")) {
-    command.text = verb_help(program, first, syntax.summary, syntax.options,
-                             settings_for_help(words, program));
+                    words_after(syntax.verb, arguments));
+  if (words.has("help") || words.has("help-all")) {
+    command.text = help_of(syntax, words, program, first);
     return command;
   }
   if (words.has("version")) {

@@ -25,7 +25,13 @@ double megabytes(double bytes) {
 CorpusProgressLine::CorpusProgressLine(Display display) : display_(std::move(display)) {}
 
 CorpusProgressLine::~CorpusProgressLine() {
+  end_stage();
   if (on_screen_ > 0) display_.write("\n");
+}
+
+void CorpusProgressLine::end_stage() {
+  if (!latest_drawn_) draw(text_of(latest_, display_.clock()));
+  latest_drawn_ = true;
 }
 
 std::string CorpusProgressLine::text_of(const CorpusProgress& progress, double now) const {
@@ -62,16 +68,20 @@ void CorpusProgressLine::show(const CorpusProgress& progress) {
   const double now = display_.clock();
   const bool begins = progress.stage != stage_;
   if (begins) {
+    end_stage();
     stage_ = progress.stage;
     began_ = now;
     first_ = progress;
   }
+  latest_ = progress;
+  latest_drawn_ = false;
   const double passed = now - began_;
   const double every =
       display_.bar ? kRedrawSeconds
                    : std::clamp(kLinesEveryShare * passed, kFirstLinesEvery, kLinesAtMostEvery);
   if (!begins && now - drawn_at_ < every) return;
   drawn_at_ = now;
+  latest_drawn_ = true;
   draw(text_of(progress, now));
 }
 

@@ -2,7 +2,7 @@
 //
 //   tokenising  45 %  120 MB of text  26.4M tokens  48.2 MB/s  1 min 12 s left
 //
-// elsewhere such a line when a stage begins, and then ever fewer (train/progress.h).
+// elsewhere such a line when a stage begins, then ever fewer (train/progress.h), and one when it ends.
 #pragma once
 
 #include <string>
@@ -25,11 +25,14 @@ class CorpusProgressLine {
  private:
   std::string text_of(const CorpusProgress& progress, double now) const;
   void draw(const std::string& line);
+  void end_stage();
 
   Display display_;
   std::string stage_;
   double began_ = 0, drawn_at_ = 0;
   CorpusProgress first_;  ///< of the stage: rates are of what came since
+  CorpusProgress latest_;
+  bool latest_drawn_ = true;
   std::size_t on_screen_ = 0;
 };
 

@@ -113,13 +113,15 @@ std::string verb_help(std::string_view program, std::string_view verb, std::stri
 }
 
 std::string verb_help(std::string_view program, std::string_view verb, std::string_view summary,
-                      std::span<const VerbOption> options, const Settings& settings) {
+                      std::span<const VerbOption> options, const Settings& settings,
+                      const std::function<bool(const Setting&)>& shows) {
   std::string text = verb_help(program, verb, summary, options);
   text +=
       "\nsettings: what they mean (allowed values) = the value that this command line gives them.\n"
       "Later wins: built-in value, preset, recipe, model, file (--config), command line.\n";
   std::string_view section;
   for (const Setting& setting : all_settings()) {
+    if (!shows(setting)) continue;
     if (setting.section() != section) {
       section = setting.section();
       text += fmt::format("\n{}: {}\n", section, section_help(section));
@@ -127,20 +129,6 @@ std::string verb_help(std::string_view program, std::string_view verb, std::stri
     text += entry(flags_of(setting, options), described(setting, settings));
   }
   return text;
-}
-
-std::string option_list(std::span<const VerbOption> options, std::span<const Setting> settings) {
-  std::string names;
-  const auto append = [&](std::string_view name) {
-    names += fmt::format("{}--{}", names.empty() ? "" : " ", name);
-  };
-  for (const VerbOption& option : options)
-    append(option.flag);
-  for (const Setting& setting : settings) {
-    const std::string_view alias = alias_beside(setting, options);
-    append(alias.empty() ? setting.name : alias);
-  }
-  return "  " + wrapped(names, 2);
 }
 
 std::string list_of(std::string_view what) {

@@ -1,6 +1,7 @@
 // What the command line says about itself, made from the table of settings.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,16 +24,16 @@ std::string program_help(std::string_view program);
 /// The short flag of a setting beside these options: "lr", or "" if it has none.
 std::string_view alias_beside(const Setting& setting, std::span<const VerbOption> options);
 
-/// One verb: its own options, then every setting, with allowed values and its value in `settings`.
-std::string verb_help(std::string_view program, std::string_view verb, std::string_view summary,
-                      std::span<const VerbOption> options, const Settings& settings);
+/// One verb: its own options, then the settings that it `shows`, each with allowed values and its value
+/// in `settings`.
+std::string verb_help(
+    std::string_view program, std::string_view verb, std::string_view summary,
+    std::span<const VerbOption> options, const Settings& settings,
+    const std::function<bool(const Setting&)>& shows = [](const Setting&) { return true; });
 
 /// One verb that has no settings.
 std::string verb_help(std::string_view program, std::string_view verb, std::string_view summary,
                       std::span<const VerbOption> options);
-
-/// The names of a verb's options and of these settings, by their shortest, in indented lines.
-std::string option_list(std::span<const VerbOption> options, std::span<const Setting> settings);
 
 /// --list tasks|models|presets|recipes. Throws Error(usage) for another word.
 std::string list_of(std::string_view what);

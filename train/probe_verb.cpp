@@ -30,7 +30,7 @@ namespace fs = std::filesystem;
 
 constexpr auto kKinds = std::to_array<std::string_view>({"matrix", "layers"});
 constexpr VerbOption kOptions[] = {
-    {"run", "DIR", "the run to look at, by its best checkpoint"},
+    {"run", "DIR", "the run to look at, by its best checkpoint; or as the first word"},
     {"checkpoint", "DIR", "or: this checkpoint of it"},
     {"task", "NAME", "the task whose examples it reads [the run's own]"},
     {"cell", "LxKV", "of L tokens with KV pairs [the longest of the task]"},
@@ -276,7 +276,7 @@ int run_probe_verb(std::span<const std::string> words) {
           "{}: the first word must be matrix or layers, got '{}'{}", kTitle, first,
           did_you_mean(first, kKinds));
   const std::string title = kind ? fmt::format("{} {}", kTitle, first) : std::string(kTitle);
-  const Words given(title, kOptions, {words.begin() + (kind ? 1 : 0), words.end()},
+  const Words given(title, kOptions, with_first_as("run", words.subspan(kind ? 1 : 0)),
                     Words::With::options_alone);
   if (given.has("help") || words.empty()) {
     fmt::print("{}", verb_help("farsight", "probe matrix|layers", kProbeHelp, kOptions));

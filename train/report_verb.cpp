@@ -10,10 +10,11 @@ namespace farsight {
 
 int run_report_verb(std::span<const std::string> words) {
   constexpr VerbOption kOptions[] = {
-      {"run", "RUN", "folder of a run, finished or not: runs/standard-mamba-pocket-seed42"},
+      {"run", "RUN",
+       "folder of a run, finished or not: runs/standard-mamba-pocket-seed42; or as the first word"},
       {"gnuplot", "PROGRAM", "what draws the figures (default: gnuplot)"},
       {"help", "", "print this text and stop"}};
-  const Words given("farsight report", kOptions, {words.begin(), words.end()},
+  const Words given("farsight report", kOptions, with_first_as("run", words),
                     Words::With::options_alone);
   given.refuse_unknown();
   if (given.has("help")) {
@@ -21,7 +22,7 @@ int run_report_verb(std::span<const std::string> words) {
     return 0;
   }
   require(given.has("run"), ExitCode::usage,
-          "farsight report: which run? For example: farsight report --run "
+          "farsight report: which run? For example: farsight report "
           "runs/standard-mamba-pocket-seed42");
   Gnuplot gnuplot;
   if (given.has("gnuplot")) gnuplot.program = *given.value("gnuplot");

@@ -1,5 +1,6 @@
 #include "train/verb_syntax.h"
 
+#include <algorithm>
 #include <iterator>
 #include <span>
 
@@ -11,6 +12,7 @@ constexpr VerbOption kCommon[] = {
     {"print-config", "", "print the settings, each with its origin, and stop"},
     {"list", "WHAT", "print the tasks, models, presets or recipes, and stop"},
     {"help", "", "print this text and stop"},
+    {"help-all", "", "the same with every setting"},
     {"version", "", "print version, commit and what it was built for, and stop"},
 };
 constexpr VerbOption kTrain[] = {
@@ -22,7 +24,7 @@ constexpr VerbOption kTrain[] = {
     {"overwrite", "", "delete the run that is already in the folder"},
 };
 constexpr VerbOption kEval[] = {
-    {"run", "DIR", "the run to test, by its best checkpoint"},
+    {"run", "DIR", "the run to test, by its best checkpoint; or as the first word"},
     {"checkpoint", "DIR", "or: the checkpoint to test"},
     {"task", "LIST",
      "tasks to test on, separated by commas, FILE.toml among them; all: those that belong to the "
@@ -39,7 +41,7 @@ constexpr VerbOption kEval[] = {
     {"json", "", "print JSON"},
 };
 constexpr VerbOption kGenerate[] = {
-    {"run", "DIR", "the run to use, by its best checkpoint"},
+    {"run", "DIR", "the run to use, by its best checkpoint; or as the first word"},
     {"checkpoint", "DIR", "or: the checkpoint to use"},
     {"prompt", "TEXT", "text to continue, shown as it comes, with the run's tokenizer"},
     {"prompt-file", "FILE", "or: the text in a file"},
@@ -67,13 +69,32 @@ constexpr VerbOption kConvert[] = {
     {"dtype", "f32|bf16|f16", "what the tensors are stored as [f32]"},
 };
 constexpr VerbOption kLogits[] = {
-    {"run", "DIR", "the run to use, by its best checkpoint"},
+    {"run", "DIR", "the run to use, by its best checkpoint; or as the first word"},
     {"checkpoint", "DIR", "or: the checkpoint to use"},
     {"ids", "FILE", "JSON: an array of rows of token ids, each of any length"},
     {"out", "FILE", "safetensors to write: logits.N is [T, V] for row N"},
 };
 
 }  // namespace
+
+bool often_set(Verb verb, const Setting& setting) {
+  switch (verb) {
+    case Verb::train:
+    case Verb::info:  // of a model that train would train
+      return !setting.alias.empty();
+    case Verb::eval:
+    case Verb::generate:
+    case Verb::logits: {  // the run has settled the rest
+      constexpr auto kOpen = std::to_array<std::string_view>(
+          {"run.device", "run.dtype", "run.threads", "data.dir", "data.tokenizer", "data.corpus"});
+      return std::ranges::find(kOpen, setting.name) != kOpen.end();
+    }
+    case Verb::convert:
+    case Verb::print:
+      break;
+  }
+  return false;
+}
 
 VerbSyntax syntax_of(std::string_view name) {
   const auto with_common = [](std::span<const VerbOption> own) {

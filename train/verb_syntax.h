@@ -20,6 +20,9 @@ struct VerbSyntax {
   std::vector<VerbOption> options;
 };
 
+/// Whether a verb's --help tells of a setting; --help-all tells of every one.
+bool often_set(Verb verb, const Setting& setting);
+
 /// `name`: one of kVerbs.
 VerbSyntax syntax_of(std::string_view name);
 

@@ -16,8 +16,7 @@ struct Words::Parser {
   std::map<std::string, CLI::Option*> options;
   std::span<const Setting> known_settings;
   std::vector<std::pair<const Setting*, CLI::Option*>> settings;  // known_settings
-  std::vector<VerbOption> verb_options;
-  std::vector<std::string> names;  // every option as typed
+  std::vector<std::string> names;                                 // every option as typed
 
   void add(const VerbOption& option) {
     const std::string flag = "--" + std::string(option.flag);
@@ -56,8 +55,7 @@ Words::Words(std::string title, std::span<const VerbOption> options, std::vector
   CLI::App& app = parser_->app;
   app.set_help_flag("");
   app.allow_extras();
-  parser_->verb_options.assign(options.begin(), options.end());
-  for (const VerbOption& option : parser_->verb_options)
+  for (const VerbOption& option : options)
     parser_->add(option);
   if (with == With::settings) parser_->known_settings = all_settings();
   for (const Setting& setting : parser_->known_settings) {
@@ -111,9 +109,16 @@ void Words::refuse_unknown() const {
           "{}: '{}' belongs to no option; options are written --name value", title_, word);
   const std::string flag = word.substr(0, word.find('='));
   const std::vector<std::string_view> names(parser_->names.begin(), parser_->names.end());
-  fail(ExitCode::usage, "{}: there is no option '{}'{}\n{} has these options (see --help):\n{}",
-       title_, flag, did_you_mean(flag, names), title_,
-       option_list(parser_->verb_options, parser_->known_settings));
+  const std::string near = did_you_mean(flag, names);
+  fail(ExitCode::usage, "{}: there is no option '{}'{}", title_, flag,
+       near.empty() ? fmt::format("; `{} --help` says what there is", title_) : near);
+}
+
+std::vector<std::string> with_first_as(std::string_view flag, std::span<const std::string> words) {
+  std::vector<std::string> all(words.begin(), words.end());
+  const bool value = !all.empty() && !all.front().empty() && all.front().front() != '-';
+  if (value) all.insert(all.begin(), fmt::format("--{}", flag));
+  return all;
 }
 
 }  // namespace farsight

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "train/help.h"
@@ -32,7 +33,7 @@ class Words {
   std::optional<std::string> value(const std::string& flag) const;
   /// The settings that were given, checked.
   Assignments assignments() const;
-  /// Throws Error(usage), with what exists and the nearest name, if a word belongs to no option.
+  /// Throws Error(usage), with the nearest name, if a word belongs to no option.
   void refuse_unknown() const;
 
  private:
@@ -40,5 +41,9 @@ class Words {
   std::string title_;
   std::unique_ptr<Parser> parser_;
 };
+
+/// `words` with a first one that is no option as the value of `flag`: "report runs/a" is "report --run
+/// runs/a".
+std::vector<std::string> with_first_as(std::string_view flag, std::span<const std::string> words);
 
 }  // namespace farsight
