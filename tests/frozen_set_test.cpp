@@ -1,44 +1,25 @@
-// Sets of examples in folders and in the release's form: what is written is what is read, and what
-// is damaged is refused in a sentence.
+// Sets of examples in folders: what is written is what is read, and what is damaged is refused in a
+// sentence.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <string>
 
 #include "core/files.h"
 #include "core/hash.h"
 #include "core/json.h"
 #include "data/audit.h"
-#include "data/example_rules.h"
-#include "data/example_text.h"
 #include "data/frozen_set.h"
-#include "data/released_jsonl.h"
+#include "tests/set_examples.h"
 #include "tests/temporary_folder.h"
 
 namespace farsight {
 namespace {
 
 namespace fs = std::filesystem;
-
-MqarTask small_task(const NamedTask& named) {
-  TaskDescription d = named.description;
-  if (!d.cells.empty()) d.cells = d.kind == TaskKind::copy ? "33x16 - 65x32" : "64x1 - 128x1";
-  if (d.kind == TaskKind::key_retrieval) d.cells = "- 128x1";
-  return make_task(named.name, d, {.vocabulary = 400, .lengths = {64, 128}, .pairs = {1, 2, 4}});
-}
-
-std::vector<Example> examples_of(const MqarTask& task, Split split, std::size_t cell, int count) {
-  std::vector<Example> examples;
-  for (int i = 0; i < count; i++) {
-    examples.push_back(generate(task, split, 5, cell, static_cast<std::uint64_t>(i)));
-    examples.back().pairs.clear();  // not stored: they follow from tokens and labels
-  }
-  return examples;
-}
 
 void write_set(const fs::path& folder, const MqarTask& task, Split split = Split::test) {
   write_frozen_set(folder, {.task = task, .split = split, .seed = 5, .origin = "generated"},
@@ -78,20 +59,6 @@ TEST_CASE("frozen set: its batches are those of the generator") {
   const std::vector<Batch> expected = evaluation_batches(task, Split::test, 1, 7, 200);
   CHECK(made == expected);
   CHECK(batches_of(0, {}, 100).empty());
-}
-
-std::string refusal(const std::function<void()>& action, ExitCode expected) {
-  ExitCode code = ExitCode::ok;
-  const std::string message = error_of(action, &code);
-  CHECK(code == expected);
-  return message;
-}
-
-bool has(const std::string& text, std::string_view part) {
-  INFO(text);
-  const bool found = text.find(part) != std::string::npos;
-  CHECK(found);
-  return found;
 }
 
 /// What reading says after the manifest's text was changed.
@@ -222,107 +189,6 @@ TEST_CASE("frozen set: a folder that is there is never overwritten") {
       {.task = small_task(*find_task("last")), .split = Split::test, .seed = 0, .origin = ""},
       [](std::size_t) -> std::vector<Example> { fail(ExitCode::data, "no"); }));
   CHECK_FALSE(fs::exists(broken));
-}
-
-TEST_CASE("released form: what is exported is imported, in all tasks and splits") {
-  const TemporaryFolder folder;
-  const fs::path path = folder.path() / "set.jsonl";
-  for (const NamedTask& named : named_tasks()) {
-    CAPTURE(named.name);
-    for (const Split split : {Split::train, Split::test}) {
-      const MqarTask task = small_task(named);
-      write_released_jsonl(path, task,
-                           [&](std::size_t cell) { return examples_of(task, split, cell, 2); });
-      const auto read = read_released_jsonl(path, task.description, split);
-      REQUIRE(read.size() == 2 * task.cells.size());
-      for (std::size_t i = 0; i < read.size(); i++) {
-        const Example expected = examples_of(task, split, i / 2, 2)[i % 2];
-        CHECK(read[i].cell == task.cells[i / 2]);
-        CHECK(read[i].line == static_cast<std::int64_t>(i + 1));
-        CHECK(read[i].example.tokens == expected.tokens);
-        REQUIRE(read[i].example.labels.size() == expected.labels.size());
-        for (std::size_t j = 0; j < expected.labels.size(); j++) {
-          const Label& label = read[i].example.labels[j];
-          CHECK(label.position == expected.labels[j].position);
-          CHECK(label.target == expected.labels[j].target);
-          CHECK((label.pair == kNoPair) == (expected.labels[j].pair == kNoPair));
-        }
-        CHECK(broken_rules(task, read[i].cell, split, read[i].example).empty());
-      }
-    }
-  }
-}
-
-constexpr const char* kLine =
-    R"({"ctx_length":16,"num_kv_pair":2,"key_len":1,"value_len":1,"V_id":{"5":10001,"11":10002},)"
-    R"("input_ids":[7,10001,9,10002,7,30,31,32,33,34,9,35,36,37,38,39]})";
-
-std::string imported(const std::string& text) {
-  const TemporaryFolder folder;
-  const fs::path path = folder.path() / "set.jsonl";
-  write_file_atomically(path, text);
-  return refusal([&] { read_released_jsonl(path, {}, Split::test); }, ExitCode::corrupt);
-}
-
-std::string changed(std::string_view from, std::string_view to) {
-  std::string line = kLine;
-  const std::size_t at = line.find(from);
-  REQUIRE(at != std::string::npos);
-  line.replace(at, from.size(), to);
-  return imported(fmt::format("{}\n\n{}\n", kLine, line));
-}
-
-TEST_CASE("released form: the worked example of the position task is read") {
-  const TemporaryFolder folder;
-  const fs::path path = folder.path() / "set.jsonl";
-  write_file_atomically(path, std::string(kLine));  // without a line break at its end
-  const auto read = read_released_jsonl(path, {}, Split::test);
-  REQUIRE(read.size() == 1);
-  CHECK(read[0].cell == Cell{16, 2});
-  CHECK(read[0].example.labels == std::vector<Label>{{5, 10001, 0}, {11, 10002, 1}});
-  const MqarTask task = make_position_task(Placement::standard, 20'000, {{16, 2}});
-  CHECK(broken_rules(task, {16, 2}, Split::test, read[0].example).empty());
-}
-
-TEST_CASE("released form: lines that are no examples are refused with line and field") {
-  has(imported(""), "there is no example in it");
-  has(imported("not json\n"), "line 1");
-  has(changed("\"V_id\"", "\"v_id\""), "line 3");
-  has(changed("\"ctx_length\":16", "\"ctx_length\":\"16\""),
-      "line 3: ctx_length must be a whole number");
-  has(changed("\"ctx_length\":16", "\"ctx_length\":15"),
-      "input_ids has 16 tokens, ctx_length says 15");
-  has(changed("\"ctx_length\":16", "\"ctx_length\":99999999999"), "ctx_length must be");
-  has(changed("\"num_kv_pair\":2", "\"num_kv_pair\":3"), "V_id has 2 labels, and 3 pairs");
-  has(changed("\"key_len\":1", "\"key_len\":2"), "key_len and value_len are 2 and 1");
-  has(changed("\"11\":10002", "\"16\":10002"), "V_id: positions are whole numbers from 1 to 15");
-  has(changed("\"11\":10002", "\"1x\":10002"), "got \"1x\"");
-  has(changed("\"11\":10002", "\"11\":-1"), "V_id must be a whole number");
-  has(changed("[7,10001", "[7,1.5"), "input_ids must be a whole number");
-  has(changed("[7,10001", "[7,null"), "input_ids must be a whole number");
-  has(changed("\"V_id\":{", "\"extra\":1,\"V_id\":{"), "extra");
-  has(changed("\"input_ids\":[", "\"input_ids\":{},\"x\":["), "line 3");
-}
-
-TEST_CASE("example text: says what tokens are and what is asked, in colours only where wanted") {
-  const MqarTask task = make_position_task(Placement::standard, 20'000, {{16, 2}});
-  Example example;
-  example.tokens = {7, 10001, 9, 10002, 7, 30, 31, 32, 33, 34, 9, 35, 36, 37, 38, 39};
-  example.labels = {{5, 10001, 0}, {11, 10002, 1}};
-  const std::string plain = example_text(task, {16, 2}, Split::test, example, {.columns = 80});
-  has(plain, "task standard, test split, 16 tokens, 2 pairs");
-  has(plain, " 0      k7 v10001     k9 v10002     q7     30     31     32\n");
-  has(plain, "query at 4: 7 -> 10001, bound at 0, 4 tokens before\n");
-  has(plain, "query at 10: 9 -> 10002, bound at 2, 8 tokens before\n");
-  CHECK(plain.find('\x1b') == std::string::npos);
-  const std::string coloured =
-      example_text(task, {16, 2}, Split::test, example, {.colour = true, .columns = 40});
-  has(coloured, "\x1b[36m      7\x1b[0m");
-  has(coloured, "\x1b[32m  10001\x1b[0m");
-  example.labels[0].target = 5;
-  has(example_text(task, {16, 2}, Split::test, example, {}), "broken: the query at position 4");
-  example.tokens.clear();
-  has(example_text(task, {16, 2}, Split::test, example, {}), "broken: there are 0 tokens");
 }
 
 }  // namespace
