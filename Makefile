@@ -67,7 +67,7 @@ bench: ## measures every op against this machine's limits     | make bench DEVIC
 	@$(BUILD) --quiet release farsight_bench
 	@build/bin/farsight_bench $(if $(DEVICE),--device '$(DEVICE)') $(ARGS)
 
-scale: ## Mamba-130M's speed on 1 and on GPUS GPUs, as JSON     | make scale GPUS=2
+scale: ## what more GPUs give, and that they agree, as JSON   | make scale GPUS=8 OUT=scaling.jsonl PARTS=speed MODELS=mamba
 	@$(BUILD) --quiet release farsight_program mamba
 	@GPUS='$(or $(GPUS),$(if $(RANKS),,2))' bash cmake/scaling_run.sh build/bin $(ARGS)
 
