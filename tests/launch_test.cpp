@@ -2,11 +2,10 @@
 // missing or is another than it should be.
 #include "train/ranks/launch.h"
 
-#include <sys/wait.h>
-
 #include "core/child_process.h"
 #include "core/clock.h"
 #include "core/json.h"
+#include "tests/rank_processes.h"
 #include "tests/rank_threads.h"
 #include "tests/tiny_run.h"
 
@@ -33,33 +32,6 @@ Words quiet(const fs::path& folder, const Words& words) {
   return all;
 }
 
-bool no_children() {
-  return waitpid(-1, nullptr, WNOHANG) < 0 && errno == ECHILD;
-}
-
-/// A rank that a test starts by itself.
-ChildProcess start_rank(const fs::path& folder, int rank, int world, int port, Words words,
-                        const Environment& more = {}) {
-  ChildSpec spec{.words = std::move(words),
-                 .environment = {{"RANK", std::to_string(rank)},
-                                 {"WORLD_SIZE", std::to_string(world)},
-                                 {"LOCAL_RANK", std::to_string(rank)},
-                                 {"LOCAL_WORLD_SIZE", std::to_string(world)},
-                                 {"MASTER_ADDR", "127.0.0.1"},
-                                 {"MASTER_PORT", std::to_string(port)},
-                                 {"FARSIGHT_JOB", "test"}},
-                 .folder = folder,
-                 .output = ChildStream::file(folder / ("out." + std::to_string(rank))),
-                 .errors = ChildStream::file(folder / ("err." + std::to_string(rank)))};
-  for (const auto& variable : more)
-    spec.environment.push_back(variable);
-  return ChildProcess(spec);
-}
-
-std::string errors_of(const fs::path& folder, int rank) {
-  return read_plainly(folder / ("err." + std::to_string(rank)));
-}
-
 /// Waits until the run has logged a step: all ranks are in the middle of it.
 bool wait_for_steps(const fs::path& run) {
   for (const double until = seconds_now() + 60; seconds_now() < until;) {
@@ -82,7 +54,13 @@ TEST_CASE("launch: ranks train, the first one writes, and no process is left") {
 
 TEST_CASE("launch: mistakes on its own command line, and in the program's") {
   CHECK(mentions(error_of([] { run_launch(Words{"--nproc", "2"}); }), "no program was given"));
+  CHECK(mentions(error_of([] {
+                   run_launch(Words{"--nproc", "2", "--"});
+                 }),
+                 "no program was given"));
+  CHECK(mentions(error_of([] { run_launch(Words{"--nproc"}); }), "'--nproc' needs a value"));
   CHECK(mentions(error_of([] { run_launch(Words{"--", "mamba"}); }), "--nproc or --gpus"));
+  CHECK(run_launch(Words{"--nproc", "2", "--max-restarts=0", "/bin/true", "--nproc", "x"}) == 0);
   CHECK(mentions(error_of([] { run_launch(Words{"--nproc", "0", "--", "x"}); }), "1 to 1024"));
   CHECK(mentions(error_of([] { run_launch(Words{"--nproc", "two", "--", "x"}); }), "'two'"));
   CHECK(mentions(error_of([] { run_launch(Words{"--ranks", "2", "--", "x"}); }), "--ranks"));
@@ -91,6 +69,8 @@ TEST_CASE("launch: mistakes on its own command line, and in the program's") {
   const TemporaryFolder folder;
   const Words wrong = quiet(folder.path(), {kMamba, "train", "--task", "nope"});
   CHECK(launch({.words = wrong, .nproc = 2, .max_restarts = 3}) == 2);
+  CHECK(mentions(errors_of(folder.path(), 0), "nope"));
+  CHECK(errors_of(folder.path(), 1) == "");  // said once, for all
   CHECK(no_children());
 }
 
@@ -141,22 +121,6 @@ TEST_CASE("launch: ranks that a passed-on signal ends before they can save do no
   CHECK(code == 8);
   CHECK(read_plainly(folder / "0") == "\n");
   CHECK(no_children());
-}
-
-TEST_CASE("launch: what was to begin anew goes on when it is started again") {
-  const TemporaryFolder folder;
-  const auto second = [&](const std::string& once, const std::string& wanted, const Words& flags) {
-    Words words = {"/bin/sh", "-c",
-                   "mkdir '" + (folder / once).string() +
-                       "' 2>/dev/null && exit 8; test \"$*\" = '" + wanted + "'",
-                   "program"};
-    words.insert(words.end(), flags.begin(), flags.end());
-    return launch({.words = words, .max_restarts = 1});
-  };
-  CHECK(second("a", "--resume auto --seed 1",
-               {"--overwrite", "--resume", "never", "--seed", "1"}) == 0);
-  CHECK(second("b", "--resume=auto", {"--resume=never"}) == 0);
-  CHECK(second("c", "--resume step-10", {"--resume", "step-10"}) == 0);
 }
 
 TEST_CASE("launch: a lost rank, and all start again from the last checkpoint") {

@@ -185,7 +185,8 @@ TEST_CASE("rendezvous: a rank that speaks another protocol is named as such") {
     Socket socket;
     while (!socket)
       socket = connect_to("127.0.0.1", port, seconds_now() + 2, why);
-    send_message(socket, Json::object({{"farsight-ranks", 99}}).dump(), seconds_now() + 1);
+    const Json greeting = Json::object({{"farsight-ranks", 99}, {"job", "test"}});
+    send_message(socket, greeting.dump(), seconds_now() + 1);
     receive_message(socket, told, 10000, seconds_now() + 5);
   });
   CHECK(mentions(errors[0], "protocol 99"));

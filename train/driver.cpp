@@ -15,6 +15,7 @@
 #include "train/generate.h"
 #include "train/language_eval.h"
 #include "train/quantities.h"
+#include "train/ranks/launch_job.h"
 #include "train/report.h"
 #include "train/run_folder.h"
 #include "train/task.h"
@@ -127,9 +128,11 @@ int report_error(std::string_view program, std::string_view message, ExitCode co
 }  // namespace
 
 int run_program(std::string_view program, int argc, const char* const* argv) {
+  bool same_on_all = true;  // ranks of a launch were given the same words
   try {
     prepare_process();
     const Command command = parse_command_line(program, argc, argv);
+    same_on_all = false;
     if (command.verb != Verb::print && command.settings().run.threads > 0) {
       set_threads(static_cast<int>(command.settings().run.threads));
     }
@@ -159,6 +162,8 @@ int run_program(std::string_view program, int argc, const char* const* argv) {
     return static_cast<int>(ExitCode::ok);
   } catch (const Error& error) {
     if (error.code() == ExitCode::memory) std::fputs(holders().c_str(), stderr);
+    same_on_all |= error.code() == ExitCode::usage;
+    if (same_on_all && is_later_rank_of_launch()) return static_cast<int>(error.code());
     return report_error(program, error.what(), error.code());
   } catch (const std::bad_alloc&) {
     return report_error(program, "out of memory", ExitCode::memory);

@@ -4,7 +4,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "train/checkpoint.h"
 #include "train/operations/checkpoint_writer.h"
@@ -36,6 +39,9 @@ class RunCheckpoints {
   /// Of what is being written: throws what went wrong, if it has; waits for it; keeps the
   /// parameters as they are until it has its copy.
   void look() { writer_.look(); }
+  void hold_while_writing(std::function<std::shared_ptr<void>()> hold) {
+    writer_.hold_while_writing(std::move(hold));
+  }
   void finish() { writer_.finish(); }
   void before_update() { writer_.before_update(); }
 

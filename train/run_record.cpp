@@ -14,6 +14,7 @@
 #include "core/file_calls.h"
 #include "core/files.h"
 #include "train/environment.h"
+#include "train/operations/restart.h"
 #include "train/operations/resume.h"
 #include "train/run_folder.h"
 #include "train/run_report.h"
@@ -44,7 +45,7 @@ void clear(const fs::path& folder) {
   constexpr auto kOurs = std::to_array<std::string_view>(
       {"config.toml", "metrics.jsonl", "result.json", "report.html", "report.md", "report.json",
        "figures", "checkpoints", "latest", "best", "corpus.json", "tensorboard", "profile.md",
-       "profile.json", "failure.txt"});
+       "profile.json", "failure.txt", "launch"});
   std::vector<fs::path> ours;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
@@ -154,14 +155,24 @@ RunRecord::Content RunRecord::claim(const TrainOptions& options) {
   return Content::nothing;
 }
 
-RunRecord::RunRecord(const Resolved& resolved, const TrainOptions& options)
+void RunRecord::look_for(const std::string& launch, const fs::path& base, bool fixed) {
+  folder_ = base;
+  std::error_code none;
+  for (int number = 2; !fixed && !begun_by(folder_, launch) && fs::exists(folder_, none); number++)
+    folder_ = fmt::format("{}-{}", base.string(), number);
+  restarts_ = begun_by(folder_, launch);
+  if (!restarts_) folder_ = base;
+}
+
+RunRecord::RunRecord(const Resolved& resolved, const TrainOptions& given, const std::string& launch)
     : settings_(resolved.settings) {
   const std::string& out = settings_.run.out;
   const bool fixed = !out.empty() && resolved.origin_of("run.out") == Origin::flag;
   fs::path base = out.empty() ? default_folder(settings_) : fs::path(out).lexically_normal();
   if (!base.has_filename()) base = base.parent_path();  // "runs/a/"
 
-  folder_ = base;
+  look_for(launch, base, fixed);
+  const TrainOptions options = restarts_ ? TrainOptions{} : given;
   const Content there = content_of(folder_, settings_);
   if (resume_step(options.resume) && there != Content::same_unfinished) {
     fail(

@@ -7,6 +7,7 @@
 //     result.json     when the run is finished: what came out, for programs
 //     failure.txt     when it ended before: the reason, until it goes on
 //     report.html     the same for people, with learning curves (figures/); and report.md, .json
+//     launch          who started its processes (train/operations/restart.h)
 //     corpus.json     of a language model: which text and tokenizer (train/corpora.h)
 //     ...             and the checkpoints, written elsewhere
 //
@@ -67,8 +68,10 @@ std::filesystem::path default_folder(const Settings& settings);
 class RunRecord {
  public:
   /// Chooses the folder by the table above, makes it and writes config.toml.
+  /// `launch`: who started this process, perhaps not for the first time (train/operations/restart.h):
+  /// then the folder is the one that the first attempt chose, and it goes on.
   /// Throws Error(usage) where the table says refused, Error(storage) if it cannot be written.
-  RunRecord(const Resolved& resolved, const TrainOptions& options);
+  RunRecord(const Resolved& resolved, const TrainOptions& given, const std::string& launch = {});
   /// Of another rank than the first: knows the folder, and writes nothing.
   explicit RunRecord(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
@@ -76,6 +79,8 @@ class RunRecord {
 
   /// An unfinished run was in the folder: training goes on from its last checkpoint, if there is one.
   bool continues() const { return continues_; }
+  /// Another attempt of the same launch has begun it.
+  bool restarts() const { return restarts_; }
 
   /// Drops the lines after `step`, and a torn last line, before training goes on from `step`: the
   /// steps until the interruption come again. 0 drops all.
@@ -114,12 +119,13 @@ class RunRecord {
   /// Makes the folder this run's own; says why not otherwise, and leaves it as it was.
   enum class Content { nothing, same_unfinished, another_unfinished, finished, busy, no_run };
   Content claim(const TrainOptions& options);
+  void look_for(const std::string& launch, const std::filesystem::path& base, bool fixed);
   static Content content_of(const std::filesystem::path& folder, const Settings& settings);
   [[noreturn]] void refuse(Content content) const;
 
   Settings settings_;
   std::filesystem::path folder_;
-  bool continues_ = false;
+  bool continues_ = false, restarts_ = false;
   Lock lock_;
   std::unique_ptr<std::FILE, Close> metrics_;
   std::unique_ptr<TensorBoardWriter> board_;

@@ -13,10 +13,11 @@
 #include "ops/gemm.h"
 #include "train/from_settings.h"
 #include "train/interrupts.h"
-#include "train/operations/resume.h"
+#include "train/operations/restart.h"
 #include "train/plan.h"
 #include "train/presets.h"
 #include "train/quantities.h"
+#include "train/ranks/launch_job.h"
 #include "train/ranks/rank_job.h"
 #include "train/report.h"
 #include "train/run_folder.h"
@@ -90,17 +91,21 @@ void train_and_test(const Command& command, RankJob* job) {
   std::unique_ptr<RunRecord> record;
   ResumePoint resume;
   if (first) {
-    record = std::make_unique<RunRecord>(command.resolved, command.train);
+    const std::string launch = launch_of_process();
+    record = std::make_unique<RunRecord>(command.resolved, command.train, launch);
     std::fputs(header(settings, model, steps, record->folder(), job).c_str(), stderr);
     if (task.corpora) {
       keep_identity(record->folder(), *task.corpora);
       std::fputs(text_line(*task.corpora).c_str(), stderr);
     }
-    resume = resume_point(command.train, record->folder(), record->continues());
+    resume = record->restarts()
+                 ? restart_point(command.train, record->folder(), record->continues())
+                 : resume_point(command.train, record->folder(), record->continues());
     if (!resume.note.empty()) note(resume.note);
     if (!resume.checkpoint.empty()) {
       note(fmt::format("resuming from {}", resume.checkpoint.string()));
     }
+    begin_from(record->folder(), resume.checkpoint, launch);
   }
   if (job != nullptr) {
     const std::string folder = job->share(first ? record->folder().string() : "");

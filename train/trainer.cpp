@@ -49,6 +49,9 @@ class Loop {
       checkpoints_.before_update();
       optimizer_.forget_others();  // what was completed for a checkpoint has been copied
     });
+    if (job_ != nullptr) {
+      checkpoints_.hold_while_writing([this] { return job_->ranks().liveness().hold(); });
+    }
   }
 
   TrainState run(const std::filesystem::path& resume) {
@@ -157,7 +160,7 @@ class Loop {
     metrics_.memory_bytes = arena(model_.parameters->device()).peak_bytes();
     metrics_.train_accuracy = accuracy_;
     if (calendar_.compares_after(state_.step)) {
-      job_->compare_parameters(model_, state_.step, last);
+      job_->compare_parameters(model_, state_.step);
       compared_++;
     }
     if (job_ != nullptr) metrics_.weights_compared = compared_;

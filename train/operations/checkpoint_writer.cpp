@@ -104,6 +104,7 @@ void CheckpointWriter::write(const CheckpointBytes& bytes, const TrainState& sta
 
 void CheckpointWriter::save(const TrainState& state, bool best) {
   finish();
+  std::shared_ptr<void> hold = hold_();
   if (!settings_.async || !make_room()) {
     save_checkpoint(run_, model_, optimizer_, state);
     if (best) write_pointer(run_ / "best", checkpoint_name(state.step));
@@ -111,10 +112,12 @@ void CheckpointWriter::save(const TrainState& state, bool best) {
     return;
   }
   const CheckpointBytes bytes = copy();
-  writing_ = std::async(std::launch::async, [this, bytes, state, best, wait = device_copies_] {
-    if (wait) device_calls().wait_for_copies();
-    write(bytes, state, best);
-  });
+  writing_ = std::async(std::launch::async,
+                        [this, bytes, state, best, hold, wait = device_copies_]() mutable {
+                          const std::shared_ptr<void> until_written = std::move(hold);
+                          if (wait) device_calls().wait_for_copies();
+                          write(bytes, state, best);
+                        });
 }
 
 void CheckpointWriter::before_update() {

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <memory>
 #include <span>
@@ -36,6 +37,10 @@ class CheckpointWriter {
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
   /// Waits; what fails now can only be said on stderr.
   ~CheckpointWriter();
+
+  /// Called when a write begins; what it returns lives until that is over: whoever might end the process
+  /// before waits for it (train/ranks/liveness.h).
+  void hold_while_writing(std::function<std::shared_ptr<void>()> hold) { hold_ = std::move(hold); }
 
   /// Saves the parameters as they are after everything launched so far. `best`: it is the best so
   /// far, too. Throws what the save before ended with, or this one where it is not left to the thread.
@@ -61,6 +66,7 @@ class CheckpointWriter {
   const Model& model_;
   const AdamW& optimizer_;
   CheckpointSettings settings_;
+  std::function<std::shared_ptr<void>()> hold_ = [] { return nullptr; };
   Room room_;
   bool room_refused_ = false;
   bool device_copies_ = false;  ///< some may still be under way

@@ -36,18 +36,18 @@ std::string text_of(const Greeting& greeting) {
       .dump();
 }
 
-std::optional<Greeting> greeting_of(const std::string& text, std::int64_t* protocol) {
+std::optional<Greeting> greeting_of(const std::string& text) {
   try {
     constexpr std::int64_t kMost = 1 << 16;
     const Json json = Json::parse(text, "a rank's greeting", {.depth = 4, .values = 4096});
-    *protocol = json.at("farsight-ranks").as_int(0, 1 << 30);
-    if (*protocol != kMeetingProtocol) return Greeting{};
-    Greeting greeting{.kind = json.at("kind").as_string(),
-                      .job = json.at("job").as_string(),
-                      .rank = static_cast<int>(json.at("rank").as_int(0, kMost)),
-                      .world = static_cast<int>(json.at("world").as_int(1, kMost)),
-                      .who = json.at("who").as_string(),
-                      .instance = json.at("instance").as_string()};
+    Greeting greeting{.protocol = json.at("farsight-ranks").as_int(0, 1 << 30),
+                      .job = json.at("job").as_string()};
+    if (greeting.protocol != kMeetingProtocol) return greeting;
+    greeting.kind = json.at("kind").as_string();
+    greeting.rank = static_cast<int>(json.at("rank").as_int(0, kMost));
+    greeting.world = static_cast<int>(json.at("world").as_int(1, kMost));
+    greeting.who = printable(json.at("who").as_string());
+    greeting.instance = json.at("instance").as_string();
     for (const Json::Member& fact : json.at("facts").members()) {
       greeting.facts.emplace_back(fact.key, fact.value.as_string());
     }
@@ -57,10 +57,24 @@ std::optional<Greeting> greeting_of(const std::string& text, std::int64_t* proto
   }
 }
 
+std::string printable(std::string_view text) {
+  constexpr std::size_t kMost = 4096;
+  std::string shown;
+  for (const char c : text.substr(0, kMost)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 32 || byte == 127) {
+      shown += fmt::format("\\x{:02x}", byte);
+    } else {
+      shown += c;
+    }
+  }
+  return text.size() > kMost ? shown + " ..." : shown;
+}
+
 std::string differences(const Facts& theirs, const Facts& ours) {
   std::vector<std::string> found;
   const auto shown = [](const std::string* value) {
-    return value == nullptr ? std::string("none") : value->empty() ? "nothing" : *value;
+    return value == nullptr ? std::string("none") : value->empty() ? "nothing" : printable(*value);
   };
   for (const auto& [name, value] : ours) {
     const std::string* other = value_of(theirs, name);
@@ -69,7 +83,7 @@ std::string differences(const Facts& theirs, const Facts& ours) {
   }
   for (const auto& [name, value] : theirs) {
     if (value_of(ours, name) != nullptr) continue;
-    found.push_back(fmt::format("{} = {} where rank 0 has none", name, shown(&value)));
+    found.push_back(fmt::format("{} = {} where rank 0 has none", printable(name), shown(&value)));
   }
   if (found.size() > kShown) {
     const std::size_t more = found.size() - kShown;

@@ -13,6 +13,7 @@
 
 #include "core/check.h"
 #include "core/clock.h"
+#include "train/ranks/greeting.h"
 
 namespace farsight {
 namespace {
@@ -83,8 +84,14 @@ void Liveness::report(const std::string& sentence) {
 }
 
 void Liveness::stop(const std::string& sentence) {
-  expect_ends();
-  tell(fmt::format("rank {} of {} ({}) stopped: {}", rank_, world_, process_name(), sentence));
+  std::unique_lock lock(mutex_);
+  ending_ = true;
+  farewell_ =
+      fmt::format("rank {} of {} ({}) stopped: {}", rank_, world_, process_name(), sentence);
+  wake();
+  const double longest = 1 + kMoment * static_cast<double>(peers_.size());
+  changed_.wait_for(lock, std::chrono::duration<double>(longest),
+                    [&] { return farewell_.empty() || over_; });
 }
 
 void Liveness::expect_ends() {
@@ -113,7 +120,7 @@ void Liveness::tell(const std::string& sentence) const {
 }
 
 void Liveness::send_beats() {
-  const std::string beat = kBeat + std::to_string(steps_);
+  const std::string beat = kBeat + std::to_string(steps_.load());
   for (const Peer& peer : peers_) {
     if (!peer.gone) send_message(peer.link->control, beat, seconds_now() + kMoment);
   }
@@ -137,24 +144,66 @@ void Liveness::look(Peer& peer) {
       receive_message(peer.link->control, text, kMostBytes, seconds_now() + kMoment);
   peer.heard = seconds_now();
   if (received == Transfer::late) return;
+  if (received == Transfer::done && text.starts_with(kLoss)) {
+    set_loss(printable(std::string_view(text).substr(std::string_view(kLoss).size())));
+    return;
+  }
+  const std::lock_guard lock(mutex_);
   if (received == Transfer::closed) {
     peer.gone = true;
-    const std::lock_guard lock(mutex_);
     if (!ending_ && loss_.empty()) {
       loss_ = fmt::format("{} was lost: its connection closed", name_of(*peer.link));
       changed_.notify_all();
     }
     return;
   }
-  if (text.starts_with(kLoss)) set_loss(text.substr(std::string_view(kLoss).size()));
   if (text.starts_with(kBeat)) {
     const char* digits = text.c_str() + std::string_view(kBeat).size();
-    const std::lock_guard lock(mutex_);
     std::from_chars(digits, text.c_str() + text.size(), peer.steps);
   }
 }
 
+void Liveness::look_for_silence() {
+  const std::lock_guard lock(mutex_);
+  for (const Peer& peer : peers_) {
+    const double silence = seconds_now() - peer.heard;
+    if (peer.gone || alone_ || !loss_.empty() || silence < options_.silence_seconds) continue;
+    loss_ = fmt::format(
+        "{} was lost: it has not been heard of for {:.0f} s; its host is gone, or the process "
+        "is stopped",
+        name_of(*peer.link), silence);
+    changed_.notify_all();
+  }
+}
+
+void Liveness::say_farewell() {
+  std::string farewell;
+  {
+    const std::lock_guard lock(mutex_);
+    farewell = farewell_;
+  }
+  if (farewell.empty()) return;
+  tell(farewell);
+  {
+    const std::lock_guard lock(mutex_);
+    farewell_.clear();
+  }
+  changed_.notify_all();
+}
+
 void Liveness::run() {
+  watch();
+  {
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+  }
+  changed_.notify_all();
+  const std::string found = loss();
+  if (!found.empty()) handle_loss(found);
+}
+
+/// Until there is a loss, or nobody is to be missed any more.
+void Liveness::watch() {
   double next_beat = seconds_now();
   while (true) {
     std::vector<pollfd> entries{{.fd = wake_[0], .events = POLLIN, .revents = 0}};
@@ -171,43 +220,38 @@ void Liveness::run() {
     for (std::size_t i = 0; i < peers_.size(); i++) {
       if (entries[i + 1].revents != 0) look(peers_[i]);
     }
+    say_farewell();
     if (seconds_now() >= next_beat) {
       send_beats();
       next_beat = seconds_now() + options_.beat_seconds;
     }
     std::function<std::optional<std::string>()> question;
-    bool closing = false;
     {
       const std::lock_guard lock(mutex_);
-      closing = closing_;
-      for (const Peer& peer : peers_) {
-        const double silence = seconds_now() - peer.heard;
-        if (closing || peer.gone || alone_ || !loss_.empty() || silence < options_.silence_seconds)
-          continue;
-        loss_ = fmt::format(
-            "{} was lost: it has not been heard of for {:.0f} s; its host is gone, or the process "
-            "is stopped",
-            name_of(*peer.link), silence);
-        changed_.notify_all();
-      }
+      if (closing_) return;
       question = question_;
     }
-    if (question && !closing) {
+    look_for_silence();
+    if (question) {
       if (const std::optional<std::string> failed = question()) set_loss(*failed);
     }
-    const std::string found = loss();
-    if (!found.empty()) handle_loss(found);
-    if (closing || !found.empty()) return;
+    if (!loss().empty()) return;
   }
 }
 
 void Liveness::handle_loss(const std::string& sentence) {
   tell(sentence);
   if (on_loss_) on_loss_();
-  std::unique_lock lock(mutex_);
-  const bool ended = changed_.wait_for(lock, std::chrono::duration<double>(options_.grace_seconds),
-                                       [&] { return closing_; });
-  lock.unlock();
+  const auto ends_within = [&](double seconds) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::duration<double>(seconds),
+                             [&] { return closing_; });
+  };
+  bool ended = ends_within(options_.grace_seconds);
+  constexpr double kAMoment = 0.02;
+  const double longest = seconds_now() + options_.hold_seconds;
+  while (!ended && held_.use_count() > 1 && seconds_now() < longest)
+    ended = ends_within(kAMoment);
   if (!ended) options_.end_process(sentence);
 }
 

@@ -12,8 +12,7 @@
 #include "core/hash.h"
 #include "core/parallel.h"
 #include "core/version.h"
-#include "ops/adamw.h"
-#include "train/checkpoint.h"
+#include "ops/bit_digest.h"
 #include "train/ranks/launch_place.h"
 
 namespace farsight {
@@ -47,21 +46,6 @@ bool take_gpu(const Settings& settings, const LaunchPlace& place) {
           "--device cuda: {}; use --device cpu", why);
   if (works && !nccl_available(&why)) fail(ExitCode::device, "{}", why);
   return works;
-}
-
-/// Of parameters on a GPU without fetching them: the bits of 1,024 sums of squares in f64, each over its
-/// own share of them in a fixed order. The last bit of one value in 130 million moves one of the sums.
-std::string digest(const ParameterStore& parameters) {
-  const Tensor shares =
-      Tensor::empty({GradientNormArgs::kShares}, DType::f64, Device::cuda, "digest");
-  const GradientNormArgs a{.g = parameters.values().ptr(),
-                           .shares = shares.data<double>(),
-                           .count = parameters.flat_count(),
-                           .type = parameters.values().dtype(),
-                           .part = GradientNormArgs::Part::squares};
-  FARSIGHT_LAUNCH(gradient_norm, Device::cuda, a);
-  const Tensor here = shares.to(Device::cpu);
-  return hex(xxh3_64(std::as_bytes(here.span<double>())));
 }
 
 /// Processes of one host share its cores.
@@ -171,13 +155,12 @@ std::string RankJob::collect(const std::string& text) {
   return share(fmt::format("{}", fmt::join(said, "; ")));
 }
 
-void RankJob::compare_parameters(const Model& model, std::int64_t step, bool exactly) {
-  const bool near = exactly || model.parameters->device() != Device::cuda;
-  const std::vector<std::string> hashes =
-      ranks_->gather(near ? parameter_hash(model) : digest(*model.parameters), kLongSeconds);
+void RankJob::compare_parameters(const Model& model, std::int64_t step) {
+  const std::vector<std::string> digests =
+      ranks_->gather(hex(bit_digest(model.parameters->values())), kLongSeconds);
   std::vector<std::size_t> others;
-  for (std::size_t i = 0; i < hashes.size(); i++) {
-    if (hashes[i] != hashes.front()) others.push_back(i);
+  for (std::size_t i = 0; i < digests.size(); i++) {
+    if (digests[i] != digests.front()) others.push_back(i);
   }
   const std::string verdict = share(
       others.empty() ? ""

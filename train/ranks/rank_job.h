@@ -48,8 +48,8 @@ class RankJob {
   /// All wait until all are here, which may take the first one long: it writes a checkpoint.
   void wait_for_all();
   /// Throws Error(peer) naming the ranks whose parameters are not the first one's bits. Nothing may be
-  /// under way. On a GPU a digest is compared that takes no time, unless `exactly`.
-  void compare_parameters(const Model& model, std::int64_t step, bool exactly = false);
+  /// under way. What is compared is a digest of all bits, made where they are (ops/bit_digest.h).
+  void compare_parameters(const Model& model, std::int64_t step);
   /// All ranks' texts, joined by "; ", each with its rank, empty ones left out; on all ranks.
   std::string collect(const std::string& text);
 

@@ -92,7 +92,7 @@ class Ranks {
   std::int64_t sequence_ = 0;
   Kind current_;
   double seconds_ = 0, until_ = 0;  // of the current one
-  bool left_ = false;
+  std::atomic<bool> left_ = false;
   std::mutex ends_mutex_;
   std::vector<std::function<void()>> ends_;
   std::unique_ptr<Liveness> liveness_;

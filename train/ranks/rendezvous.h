@@ -36,8 +36,11 @@ struct Meeting {
 };
 
 /// Throws Error(peer) within `seconds`, and a moment more on other ranks than 0: a rank that did not
-/// come, two that are the same one, another number of ranks, another build or other facts, a port
-/// that is taken. The sentence is the same on all ranks that came.
+/// come, or was lost while the others came, two that are the same one, another number of ranks, another
+/// build or other facts, a port that is taken. The sentence is the same on all ranks that came.
 Meeting meet(const LaunchPlace& place, const Facts& facts, double seconds = 30);
+
+/// "host0:29500", "file /shared/meet"
+std::string text_of(const MeetingPlace& meeting);
 
 }  // namespace farsight

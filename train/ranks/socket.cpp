@@ -7,7 +7,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -63,7 +62,42 @@ Transfer transfer(int fd, short events, std::size_t bytes, double until, const C
   return Transfer::done;
 }
 
+Socket bound_to(int port, bool loopback) {
+  Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(loopback ? INADDR_LOOPBACK : INADDR_ANY);
+  const bool works =
+      socket &&
+      // What an ended job left in TIME_WAIT is not in the way, nor who has reserved the port; a
+      // socket that listens is.
+      setsockopt(socket.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+      bind(socket.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  if (works) return socket;
+  const int error = errno;
+  socket.close();
+  errno = error;
+  return {};
+}
+
 }  // namespace
+
+SocketCalls system_socket_calls() {
+  return {
+      .connect = ::connect,
+      .accept = [](int fd) { return ::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC); },
+      .send = [](int fd, const void* bytes,
+                 std::size_t count) { return ::send(fd, bytes, count, MSG_NOSIGNAL); },
+      .recv = [](int fd, void* bytes, std::size_t count) { return ::recv(fd, bytes, count, 0); },
+  };
+}
+
+SocketCalls& socket_calls() {
+  static SocketCalls calls = system_socket_calls();
+  return calls;
+}
 
 Socket& Socket::operator=(Socket&& other) noexcept {
   if (this != &other) {
@@ -82,22 +116,18 @@ void Socket::shut_down() const {
 }
 
 Socket listen_at(int port, bool loopback, int& error) {
-  Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const int on = 1;
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  address.sin_addr.s_addr = htonl(loopback ? INADDR_LOOPBACK : INADDR_ANY);
+  Socket socket = bound_to(port, loopback);
   constexpr int kWaiting = 4096;
-  const bool works =
-      socket &&
-      // What an ended job left in TIME_WAIT is not in the way; a socket that listens is.
-      setsockopt(socket.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-      bind(socket.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
-      listen(socket.fd(), kWaiting) == 0;
+  const bool works = socket && listen(socket.fd(), kWaiting) == 0;
   error = works ? 0 : errno;
   if (!works) return {};
   fcntl(socket.fd(), F_SETFL, fcntl(socket.fd(), F_GETFL) | O_NONBLOCK);
+  return socket;
+}
+
+Socket reserve_port(int& error) {
+  Socket socket = bound_to(0, true);
+  error = socket ? 0 : errno;
   return socket;
 }
 
@@ -108,15 +138,15 @@ int port_of(const Socket& listening) {
   return ntohs(address.sin_port);
 }
 
-Socket accept_until(const Socket& listening, double until) {
-  while (wait_for(listening.fd(), POLLIN, until)) {
-    Socket socket(accept4(listening.fd(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (socket) {
-      prepare(socket.fd());
-      return socket;
-    }
-    if (errno != EINTR && errno != EAGAIN && errno != ECONNABORTED) break;
+Socket accept_waiting(const Socket& listening, int& error) {
+  error = 0;
+  Socket socket(socket_calls().accept(listening.fd()));
+  if (socket) {
+    prepare(socket.fd());
+    return socket;
   }
+  const bool none = errno == EINTR || errno == EAGAIN || errno == ECONNABORTED;
+  if (!none) error = errno;
   return {};
 }
 
@@ -132,7 +162,7 @@ Socket connect_to(const std::string& host, int port, double until, std::string& 
   Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (socket) prepare(socket.fd());
   int error = errno;
-  if (socket && connect(socket.fd(), found->ai_addr, found->ai_addrlen) == 0) {
+  if (socket && socket_calls().connect(socket.fd(), found->ai_addr, found->ai_addrlen) == 0) {
     error = 0;
   } else if (socket) {
     error = errno;
@@ -152,13 +182,13 @@ Socket connect_to(const std::string& host, int port, double until, std::string& 
 
 Transfer send_bytes(const Socket& to, std::span<const std::byte> bytes, double until) {
   return transfer(to.fd(), POLLOUT, bytes.size(), until, [&](std::size_t done) {
-    return ::send(to.fd(), bytes.data() + done, bytes.size() - done, MSG_NOSIGNAL);
+    return socket_calls().send(to.fd(), bytes.data() + done, bytes.size() - done);
   });
 }
 
 Transfer receive_bytes(const Socket& from, std::span<std::byte> bytes, double until) {
   return transfer(from.fd(), POLLIN, bytes.size(), until, [&](std::size_t done) {
-    return ::recv(from.fd(), bytes.data() + done, bytes.size() - done, 0);
+    return socket_calls().recv(from.fd(), bytes.data() + done, bytes.size() - done);
   });
 }
 
