@@ -71,9 +71,9 @@ scale: ## what more GPUs give, and that they agree, as JSON   | make scale GPUS=
 	@$(BUILD) --quiet release farsight_program mamba
 	@GPUS='$(or $(GPUS),$(if $(RANKS),,2))' bash cmake/scaling_run.sh build/bin $(ARGS)
 
-crash: ## kills runs, fails disks, flips bits, and counts       | make crash KILLS=50
+crash: ## kills runs and ranks, fails disks, flips bits, counts | make crash KILLS=50 DEATHS=100
 	@$(BUILD) --quiet release farsight_tests mamba
-	@bash cmake/crash.sh build '$(or $(KILLS),50)' '$(or $(FLIPS),10000)'
+	@bash cmake/crash.sh build '$(or $(KILLS),50)' '$(or $(DEATHS),5)' '$(or $(FLIPS),10000)'
 
 doctor: ## says in one line each what this machine has         | make doctor
 	@bash cmake/doctor.sh
