@@ -125,6 +125,12 @@ constexpr auto kFiles = std::to_array<KnownFile>({
      .sha256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"},
 });
 
+const KnownFile& known_at(std::string_view path) {
+  const auto at = std::ranges::find(kFiles, path, &KnownFile::path);
+  check(at != kFiles.end(), "known_files: no known file is called '{}'", path);
+  return *at;
+}
+
 }  // namespace
 
 std::span<const KnownFile> known_files() {
@@ -141,18 +147,17 @@ fs::path find_known(const KnownFile& file, const fs::path& data_dir) {
   return {};
 }
 
+fs::path find_known(std::string_view path, const fs::path& data_dir) {
+  return find_known(known_at(path), data_dir);
+}
+
 fs::path require_known(std::string_view what, std::span<const std::string_view> paths,
                        const fs::path& data_dir) {
-  const auto known = [](std::string_view path) -> const KnownFile& {
-    const auto at = std::ranges::find(kFiles, path, &KnownFile::path);
-    check(at != kFiles.end(), "require_known: no known file is called '{}'", path);
-    return *at;
-  };
   for (const std::string_view path : paths) {
-    const fs::path found = find_known(known(path), data_dir);
+    const fs::path found = find_known(path, data_dir);
     if (!found.empty()) return found;
   }
-  const KnownFile& file = known(paths.front());
+  const KnownFile& file = known_at(paths.front());
   fail(ExitCode::storage, "{}: there is no {} in '{}'; {}, or say --data-dir", what,
        fmt::join(paths, " and no "), data_dir.string(),
        file.url.empty()
@@ -161,15 +166,20 @@ fs::path require_known(std::string_view what, std::span<const std::string_view> 
            : fmt::format("get it by: farsight data fetch {} --to {}", file.set, data_dir.string()));
 }
 
-fs::path data_directory(const fs::path& asked) {
+fs::path named_data_directory(const fs::path& asked) {
   const char* variable = std::getenv("FARSIGHT_DATA");
-  const bool set = variable != nullptr && *variable != '\0';
-  require(!asked.empty() || set, ExitCode::usage,
+  const fs::path folder = asked.empty() && variable != nullptr ? fs::path(variable) : asked;
+  std::error_code none;
+  require(folder.empty() || fs::is_directory(folder, none), ExitCode::usage, "{} '{}' is no folder",
+          asked.empty() ? "FARSIGHT_DATA" : "--data-dir", folder.string());
+  return folder;
+}
+
+fs::path data_directory(const fs::path& asked) {
+  const fs::path folder = named_data_directory(asked);
+  require(!folder.empty(), ExitCode::usage,
           "where are the data sets? Say --data-dir DIR or set FARSIGHT_DATA; farsight data fetch "
           "--list names them");
-  const fs::path folder = asked.empty() ? fs::path(variable) : asked;
-  require(fs::is_directory(folder), ExitCode::usage, "{} '{}' is no folder",
-          asked.empty() ? "FARSIGHT_DATA" : "--data-dir", folder.string());
   return folder;
 }
 

@@ -27,13 +27,18 @@ std::span<const KnownFile> known_files();
 /// Where a known file lies under `data_dir`, by its path or another of its names; empty when it is not
 /// there.
 std::filesystem::path find_known(const KnownFile& file, const std::filesystem::path& data_dir);
+/// The same of the one whose KnownFile::path is `path`, which must be one's.
+std::filesystem::path find_known(std::string_view path, const std::filesystem::path& data_dir);
 
 /// The first known file of these paths that is there. Throws Error(storage), saying where it was looked
 /// for and how to get it: "piqa: there is no piqa/valid.jsonl in data ...".
 std::filesystem::path require_known(std::string_view what, std::span<const std::string_view> paths,
                                     const std::filesystem::path& data_dir);
 
-/// `asked`, else FARSIGHT_DATA. Throws Error(usage) when neither is given, or it is no folder.
+/// The data directory: `asked`, else FARSIGHT_DATA; empty when neither is given. Throws Error(usage)
+/// when it is no folder.
+std::filesystem::path named_data_directory(const std::filesystem::path& asked);
+/// The same. Throws Error(usage) when neither is given, too.
 std::filesystem::path data_directory(const std::filesystem::path& asked);
 
 }  // namespace farsight

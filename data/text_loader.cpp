@@ -54,6 +54,12 @@ TextLoader::TextLoader(TextBlocks blocks, const TextLoaderOptions& options)
           "the text has {} blocks of {} tokens, fewer than a batch (train.batch_size = {}); give "
           "more text, or a smaller --batch-size or --block",
           blocks_.count, blocks_.length, options_.batch_size);
+  // Every token of a step has a number of its own (Batch::numbers).
+  constexpr std::int64_t kMostTokens = std::int64_t{1} << 32;
+  require(options_.batch_size <= kMostTokens / blocks_.length, ExitCode::data,
+          "a step of {} blocks of {} tokens is more than 2^32 tokens; a smaller --batch-size or "
+          "--block fits",
+          options_.batch_size, blocks_.length);
 }
 
 std::vector<std::int64_t> TextLoader::blocks_at(std::int64_t step) const {

@@ -39,7 +39,8 @@ struct TextLoaderOptions {
 /// blocks a step learns from depends on neither R nor micro_tokens.
 class TextLoader {
  public:
-  /// Fails with ExitCode::data if there are fewer blocks than a batch has.
+  /// Fails with ExitCode::data if there are fewer blocks than a batch has, or more than 2^32 tokens in
+  /// one.
   TextLoader(TextBlocks blocks, const TextLoaderOptions& options);
 
   std::int64_t steps_per_epoch() const { return blocks_.count / options_.batch_size; }

@@ -160,6 +160,9 @@ TEST_CASE("command line: version and lists are printed, with or without a verb")
   CHECK(parse({"train", "--version"}).text == parse({"--version"}).text);
   CHECK(mentions(parse({"--list", "models"}).text, "mamba-gs"));
   CHECK(parse({"--list=tasks"}).text == parse({"train", "--list", "tasks"}).text);
+  const std::string of_eval = parse({"eval", "--list", "tasks"}).text;
+  CHECK(of_eval.starts_with(parse({"--list", "tasks"}).text));
+  CHECK(mentions(of_eval, "\nhellaswag\n"));
   CHECK(mentions(parse({"--list", "presets"}).text, "pocket"));
   CHECK(mentions(parse({"--list", "recipes"}).text, "paper-code"));
   CHECK(mentions(usage_error({"--list", "task"}), "did you mean 'tasks'?"));

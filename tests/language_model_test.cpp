@@ -8,10 +8,12 @@
 #include "autograd/tape.h"
 #include "eval/text_loss.h"
 #include "tests/small_text.h"
+#include "train/corpora.h"
 #include "train/plan.h"
 #include "train/step.h"
 #include "train/task.h"
 #include "train/text_result.h"
+#include "train/tokenizer_choice.h"
 #include "train/toml.h"
 
 namespace farsight {
@@ -221,13 +223,55 @@ TEST_CASE("language model: what becomes of a text is told from its beginning, an
   CHECK(said.front().find('\n') == std::string::npos);
   said.clear();
   corpora_of(text.settings(), note);
-  CHECK(said.empty());
+  REQUIRE(said.size() == 1);
+  CHECK(said.front().find("text.txt: tokenised before: " + (text / "cache").string()) !=
+        std::string::npos);
 }
 
 TEST_CASE("language model: a tokenizer in the data folder is found by its other names") {
   const SmallText text;
   const Flags unnamed = {{"data.tokenizer", ""}, {"data.dir", (text / "").string()}};
   CHECK(tokenizer_path(text.settings(unnamed)) == text / "tokenizer.json");
+}
+
+TEST_CASE("language model: what text or tokenizer is missing is said before anything is planned") {
+  const SmallText text;
+  const auto refusal = [&](const Flags& flags, ExitCode expected) {
+    ExitCode code = ExitCode::ok;
+    const Settings settings = text.settings(flags);
+    const std::string message = error_of([&] { require_corpora_there(settings); }, &code);
+    CHECK(code == expected);
+    return message;
+  };
+  CHECK_NOTHROW(require_corpora_there(text.settings()));
+  const std::string empty = (text / "").string();
+  CHECK(mentions(refusal({{"data.corpus", ""}, {"data.dir", empty}}, ExitCode::data),
+                 "has no corpus/enwiki_2018_train.jsonl.zst; give --corpus FILES"));
+  CHECK(
+      mentions(refusal({{"data.validation", empty + "none.txt"}}, ExitCode::storage), "none.txt"));
+  CHECK(mentions(refusal({{"data.tokenizer", empty + "none.json"}}, ExitCode::storage),
+                 "there is no tokenizer"));
+  CHECK(mentions(refusal({{"data.dir", empty + "none"}, {"data.tokenizer", ""}}, ExitCode::usage),
+                 "is no folder"));
+}
+
+TEST_CASE("language model: a run knows its tokenizer, as long as it is the same") {
+  const SmallText text;
+  const Settings settings = text.settings();
+  const std::filesystem::path run = text / "run", own = text / "tokenizer.json";
+  std::filesystem::create_directory(run);
+  keep_identity(run, corpora_of(settings, {}));
+  Settings unnamed = settings;
+  unnamed.data.tokenizer.clear();
+  CHECK(with_tokenizer_of_run(unnamed, run).data.tokenizer == own.string());
+  CHECK(with_tokenizer_of_run(unnamed, run / "step-00000006").data.tokenizer == own.string());
+  Settings named = settings;
+  named.data.tokenizer = "another.json";
+  CHECK(with_tokenizer_of_run(named, run).data.tokenizer == "another.json");
+  write_plainly(own, small_tokenizer_json(true));
+  CHECK(with_tokenizer_of_run(unnamed, run).data.tokenizer.empty());
+  std::filesystem::remove(own);
+  CHECK(with_tokenizer_of_run(unnamed, run).data.tokenizer.empty());
 }
 
 TEST_CASE("language model: the presets are the paper's, and equal for every model") {

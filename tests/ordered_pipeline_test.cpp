@@ -13,7 +13,7 @@
 namespace farsight {
 
 TEST_CASE("ordered pipeline: it writes in order, and the error thrown is the first in order") {
-  for (const int workers : {1, 2, 7}) {
+  for (const int workers : {0, 1, 2, 7}) {
     for (const int bad : {-1, 0, 5, 499}) {
       CAPTURE(workers);
       CAPTURE(bad);
@@ -44,7 +44,7 @@ TEST_CASE("ordered pipeline: it writes in order, and the error thrown is the fir
     }
   }
   struct Nothing {};
-  for (const int workers : {1, 3}) {
+  for (const int workers : {0, 1, 3}) {
     OrderedPipeline<Nothing> reading(
         {.read = [](Nothing&) -> bool { fail(ExitCode::storage, "r"); },
          .work = [](Nothing&) {},
@@ -60,7 +60,7 @@ TEST_CASE("ordered pipeline: it writes in order, and the error thrown is the fir
 }
 
 TEST_CASE("ordered pipeline: it reads no more than the weight that may be under way") {
-  for (const int workers : {1, 2, 7}) {
+  for (const int workers : {0, 1, 2, 7}) {
     CAPTURE(workers);
     int read = 0, written = 0;
     std::atomic<int> under_way = 0;

@@ -55,6 +55,10 @@ text=$(repro --report-only --table 1)
 equals "a report over a part ends well" "$?" 0
 contains "what is missing is said" "$(<"$out/repro/repro.md")" "not started"
 
+text=$(env -u FARSIGHT_DATA "$bin/farsight" repro --table 4 --level micro --dry-run --out "$out/text" 2>&1)
+equals "no text, no plan" "$?" 2
+contains "what is missing is asked for" "$text" "which text? Give --corpus FILES"
+
 # Interrupted: long enough to be caught, checkpoints at every second step.
 long() { repro --out "$out/long" --table 1 --jobs 2 --steps 300; }
 long >"$out/log" &

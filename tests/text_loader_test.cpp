@@ -105,5 +105,14 @@ TEST_CASE("text loader: less text than a batch is refused") {
         std::string::npos);
 }
 
+TEST_CASE("text loader: every token of a step has a number, or the step is refused") {
+  ExitCode code = ExitCode::ok;
+  const TextBlocks blocks{.count = 1 << 30, .length = 4096, .read = {}};
+  const auto message = error_of([&] { TextLoader(blocks, {.batch_size = (1 << 20) + 1}); }, &code);
+  CHECK(code == ExitCode::data);
+  CHECK(message.find("more than 2^32 tokens") != std::string::npos);
+  CHECK_NOTHROW(TextLoader(blocks, {.batch_size = 1 << 20}));
+}
+
 }  // namespace
 }  // namespace farsight

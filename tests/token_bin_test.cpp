@@ -45,7 +45,8 @@ class ThreeDocuments {
   TokenShards open() const { return TokenShards::open(folder_ / "made"); }
   fs::path operator/(std::string_view name) const { return folder_ / name; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
-  std::string exported(const TokenBinExport& how) const {
+  std::string exported(TokenBinExport how) const {
+    how.overwrite = true;
     const auto files = export_token_bin(open(), folder_ / "out.bin", how);
     std::string all;
     for (const fs::path& file : files) {
@@ -107,6 +108,22 @@ TEST_CASE("token bin: an export in several files has each of them whole") {
   CHECK(read_plainly(files[0]) == llmc_header(20240520, 1, 3) + part(0, 3));
   CHECK(read_plainly(files[1]) == llmc_header(20240520, 1, 3) + part(3, 3));
   CHECK(read_plainly(files[2]) == llmc_header(20240520, 1, 2) + part(6, 2));
+}
+
+TEST_CASE("token bin: an export replaces no file unasked") {
+  const ThreeDocuments corpus(true);
+  write_plainly(corpus / "train_000002.bin", "precious");
+  TokenBinExport how{.tokens_per_file = 3};
+  ExitCode code = ExitCode::ok;
+  CHECK(
+      mentions(error_of([&] { export_token_bin(corpus.open(), corpus / "train.bin", how); }, &code),
+               "train_000002.bin' is there already"));
+  CHECK(code == ExitCode::usage);
+  CHECK(read_plainly(corpus / "train_000002.bin") == "precious");
+  CHECK_FALSE(fs::exists(corpus / "train_000001.bin"));  // nothing was written
+  how.overwrite = true;
+  CHECK(export_token_bin(corpus.open(), corpus / "train.bin", how).size() == 3);
+  CHECK(read_plainly(corpus / "train_000002.bin").size() == 6);
 }
 
 TEST_CASE("token bin: what was exported is imported, with its documents") {
@@ -174,6 +191,12 @@ TEST_CASE("token bin: what is no token file is refused with its place") {
   CHECK(mentions(refused(""), "the file is empty"));
   CHECK(mentions(refused("abc"), "two bytes each, and the file has 3"));
   CHECK(mentions(refused("<html>"), "this is a web page"));
+  CHECK(mentions(refused("\x93NUMPY\x01\x00v\x00"), "this is a NumPy array"));
+  const std::string prose = "Not ids, but a line of text.\n";
+  CHECK(mentions(refused(prose + "x"), "this looks like text"));
+  CHECK(mentions(refused(prose + "\u00e9", TokenBinFormat::nanogpt), "two bytes each"));
+  CHECK(mentions(refused(prose + "\u00e9."), "this looks like text"));
+  CHECK(mentions(refused(prose + "x", TokenBinFormat::nanogpt), "is not below"));
   CHECK(mentions(refused(two + bytes_of_all(std::vector<std::uint16_t>{10})),
                  "the id 10 is not below the vocabulary's 10 (byte 4)"));
   CHECK(mentions(refused(llmc_header(20240520, 2, 2) + two), "have version 1, this has 2"));

@@ -11,6 +11,7 @@
 #include "core/check.h"
 #include "core/version.h"
 #include "train/help.h"
+#include "train/language_eval.h"
 #include "train/nearest.h"
 #include "train/operations/resume.h"
 #include "train/toml.h"
@@ -99,6 +100,7 @@ Command parse_command_line(std::string_view program, int argc, const char* const
   words.refuse_unknown();
   if (const auto what = words.value("list")) {
     command.text = list_of(*what);
+    if (syntax.verb == Verb::eval && *what == "tasks") command.text += language_task_list();
     return command;
   }
 

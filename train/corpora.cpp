@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -19,6 +18,7 @@
 #include "data/known_files.h"
 #include "data/text/tokenizer.h"
 #include "train/corpus_progress.h"
+#include "train/default_file.h"
 
 namespace farsight {
 namespace {
@@ -26,37 +26,18 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kCorpusFile = "corpus.json";
-constexpr const char* kWikiTrain = "corpus/enwiki_2018_train.jsonl.zst";
-constexpr const char* kWikiValid = "corpus/enwiki_2018_valid.jsonl.zst";
-constexpr const char* kTokenizer = "tokenizer/20B_tokenizer.json";
+constexpr DefaultFile kWikiTrain = {"corpus/enwiki_2018_train.jsonl.zst", "text",
+                                    "--corpus FILES (with make: DATA=FILES)"};
+constexpr DefaultFile kWikiValid = {"corpus/enwiki_2018_valid.jsonl.zst", "validation text",
+                                    "--validation FILES"};
+constexpr std::string_view kTitle = "task lm";
 constexpr std::int64_t kHeldOutShare = 20;  // one of so many blocks
-
-/// A known file where it lies in the data folder; empty where it is not.
-fs::path known_in(const fs::path& folder, std::string_view path) {
-  const auto at = std::ranges::find(known_files(), path, &KnownFile::path);
-  check(at != known_files().end(), "known_in: no known file is called '{}'", path);
-  return find_known(*at, folder);
-}
 
 /// The folder of token shards that `text` names, if it does.
 std::optional<fs::path> shards_in(const std::string& text) {
   std::error_code none;
   if (!fs::is_directory(text, none)) return std::nullopt;
   return fs::path(text);
-}
-
-/// Data folder's file, or a sentence on what to give.
-fs::path data_file(const Settings& settings, const char* name, std::string_view setting,
-                   std::string_view what) {
-  const fs::path folder = data_folder(settings);
-  require(!folder.empty(), ExitCode::usage,
-          "task lm: which {}? Give --{} (with make: {}), or a data folder that has {}: --data-dir "
-          "DIR, or FARSIGHT_DATA=DIR in the environment",
-          what, setting, setting == "corpus" ? "DATA=..." : "ARGS=\"--tokenizer ...\"", name);
-  const fs::path found = known_in(folder, name);
-  require(!found.empty(), ExitCode::data, "task lm: the data folder '{}' has no {}; give --{}",
-          folder.string(), name, setting);
-  return found;
 }
 
 /// Opens corpora with one tokenizer, which is loaded when the first of them needs it.
@@ -94,9 +75,9 @@ class Opener {
  private:
   /// Whether there is a tokenizer to compare shards with.
   bool named() const {
-    const fs::path folder = data_folder(settings_);
-    return !settings_.data.tokenizer.empty() ||
-           (!folder.empty() && !known_in(folder, kTokenizer).empty());
+    if (!settings_.data.tokenizer.empty()) return true;
+    const fs::path folder = named_data_directory(settings_.data.dir);
+    return !folder.empty() && !find_known(kDefaultTokenizer.path, folder).empty();
   }
 
   const Tokenizer& tokenizer() {
@@ -148,31 +129,61 @@ void require_fits(const Settings& settings, const Corpora& corpora, const TokenS
   shards.require_vocabulary(rows);
 }
 
-std::string text_of(const Settings& settings, const std::string& given, const char* name) {
+std::string text_of(const Settings& settings, const std::string& given, const DefaultFile& wiki) {
   if (!given.empty()) return given;
-  return data_file(settings, name, "corpus", "text").string();
+  return default_file(kTitle, wiki, settings.data.dir).string();
+}
+
+/// So that it is found from another folder, too.
+std::string absolute_or_empty(const fs::path& path) {
+  return path.empty() ? "" : fs::absolute(path).lexically_normal().string();
+}
+
+/// Is the validation a text of its own, or the end of the other?
+bool has_own_validation(const Settings& settings) {
+  return !settings.data.validation.empty() || settings.data.corpus.empty();
+}
+
+/// The texts that are read: one or two.
+std::vector<std::string> texts_of(const Settings& settings) {
+  std::vector<std::string> texts = {text_of(settings, settings.data.corpus, kWikiTrain)};
+  if (has_own_validation(settings)) {
+    texts.push_back(text_of(settings, settings.data.validation, kWikiValid));
+  }
+  return texts;
 }
 
 }  // namespace
 
-fs::path data_folder(const Settings& settings) {
-  if (!settings.data.dir.empty()) return settings.data.dir;
-  const char* folder = std::getenv("FARSIGHT_DATA");
-  return folder == nullptr ? "" : folder;
-}
-
 fs::path tokenizer_path(const Settings& settings) {
   if (!settings.data.tokenizer.empty()) return settings.data.tokenizer;
-  return data_file(settings, kTokenizer, "tokenizer", "tokenizer.json");
+  return default_file(kTitle, kDefaultTokenizer, settings.data.dir);
+}
+
+void require_corpora_there(const Settings& settings) {
+  bool needs_tokenizer = false;
+  for (const std::string& text : texts_of(settings)) {
+    if (const auto folder = shards_in(text)) {
+      (void)read_manifest(*folder);
+      continue;
+    }
+    (void)corpus_files(patterns_in(text));
+    needs_tokenizer = true;
+  }
+  if (!needs_tokenizer) return;
+  const fs::path tokenizer = tokenizer_path(settings);
+  std::error_code none;
+  require(fs::exists(tokenizer, none), ExitCode::storage, "{}: there is no tokenizer '{}'", kTitle,
+          tokenizer.string());
 }
 
 Corpora corpora_of(const Settings& settings, const std::function<void(std::string_view)>& note) {
   const DataSettings& data = settings.data;
   Opener opener(settings, note);
-  const TokenShards shards = opener.open(text_of(settings, data.corpus, kWikiTrain));
-  const bool own_validation = !data.validation.empty() || data.corpus.empty();
+  const std::vector<std::string> texts = texts_of(settings);
+  const TokenShards shards = opener.open(texts.front());
   std::optional<TokenShards> validation;
-  if (own_validation) validation = opener.open(text_of(settings, data.validation, kWikiValid));
+  if (texts.size() > 1) validation = opener.open(texts.back());
 
   Corpora corpora{.train = blocks_of(shards, data.block),
                   .valid = {},
@@ -184,7 +195,8 @@ Corpora corpora_of(const Settings& settings, const std::function<void(std::strin
                                                 : shards.manifest().tokenizer.vocabulary,
                   .tokens = shards.tokens(),
                   .documents = shards.documents(),
-                  .held_out = !own_validation};
+                  .held_out = !validation,
+                  .validation = texts.back()};
   require_fits(settings, corpora, shards);
   if (validation) {
     if (!corpora.identity.tokenizer.empty()) {
@@ -194,18 +206,18 @@ Corpora corpora_of(const Settings& settings, const std::function<void(std::strin
     corpora.valid = blocks_of(*validation, data.block);
     corpora.identity.validation = hex(corpus_key(validation->manifest()));
     require(corpora.valid.count >= 1, ExitCode::data,
-            "data.validation has no block of {} tokens (its groups of documents are shorter); give "
-            "more text, or a smaller --block",
-            data.block);
+            "the validation text {} has no block of {} tokens (its groups of documents are "
+            "shorter); give more text (--validation), or a smaller --block",
+            corpora.validation, data.block);
   } else {
     const std::int64_t all = corpora.train.count;
     const std::int64_t held_out =
         std::min(data.validation_blocks, std::max<std::int64_t>(1, all / kHeldOutShare));
     require(
         all >= 2, ExitCode::data,
-        "data.corpus has {} blocks of {} tokens, too few to train on one and validate on another; "
+        "the text {} has {} blocks of {} tokens, too few to train on one and validate on another; "
         "give more text, or a smaller --block",
-        all, data.block);
+        texts.front(), all, data.block);
     corpora.valid = part_of(corpora.train, all - held_out, held_out);
     corpora.train = part_of(corpora.train, 0, all - held_out);
     corpora.identity.validation = corpora.identity.corpus;
@@ -216,7 +228,7 @@ Corpora corpora_of(const Settings& settings, const std::function<void(std::strin
 
 Json corpora_json(const Corpora& corpora) {
   return Json::object({{"tokenizer", Json::object({{"fingerprint", corpora.identity.tokenizer},
-                                                   {"path", corpora.tokenizer.string()},
+                                                   {"path", absolute_or_empty(corpora.tokenizer)},
                                                    {"vocabulary", corpora.vocabulary}})},
                        {"corpus", Json::object({{"key", corpora.identity.corpus},
                                                 {"tokens", corpora.tokens},
@@ -233,6 +245,10 @@ CorpusIdentity stored_identity(const fs::path& run) {
   return {.tokenizer = json.at("tokenizer").at("fingerprint").as_string(),
           .corpus = json.at("corpus").at("key").as_string(),
           .validation = json.at("validation").at("key").as_string()};
+}
+
+fs::path stored_tokenizer(const fs::path& run) {
+  return read_json(run / kCorpusFile).at("tokenizer").at("path").as_string();
 }
 
 void keep_identity(const fs::path& run, const Corpora& corpora) {

@@ -22,11 +22,12 @@
 
 namespace farsight {
 
-/// The data folder, or an empty path where none is named.
-std::filesystem::path data_folder(const Settings& settings);
-
-/// The tokenizer's file. Throws Error(usage) where nothing names one.
+/// The tokenizer's file. Throws as default_file (train/default_file.h) where nothing names one.
 std::filesystem::path tokenizer_path(const Settings& settings);
+
+/// What corpora_of would read as text, sought and not read: throws what it throws where a file is
+/// missing or none is named.
+void require_corpora_there(const Settings& settings);
 
 /// What makes one corpus another; `path` and the names of files do not.
 struct CorpusIdentity {
@@ -43,6 +44,7 @@ struct Corpora {
   std::int64_t vocabulary = 0;      ///< of the tokenizer
   std::int64_t tokens = 0, documents = 0;  ///< of data.corpus
   bool held_out = false;                   ///< the validation is a part of data.corpus
+  std::string validation;                  ///< what it was read from, as it was named
 };
 
 /// Reads, or tokenises once, what the settings name. `note` gets a line now and then while it does.
@@ -54,6 +56,8 @@ Corpora corpora_of(const Settings& settings, const std::function<void(std::strin
 Json corpora_json(const Corpora& corpora);
 /// The identity that a run's corpus.json has. Throws Error(corrupt, storage).
 CorpusIdentity stored_identity(const std::filesystem::path& run);
+/// Where the tokenizer was that it names; empty where the run needed none.
+std::filesystem::path stored_tokenizer(const std::filesystem::path& run);
 
 /// Writes corpus.json into the folder of a run, or, where there is one, compares with it. Throws
 /// Error(data) if the run was trained on another corpus or with another tokenizer.

@@ -36,14 +36,17 @@ void CorpusProgressLine::end_stage() {
 
 std::string CorpusProgressLine::text_of(const CorpusProgress& progress, double now) const {
   if (progress.stage == "waiting") return "another process tokenises this corpus: waiting for it";
+  if (progress.stage == "found") return "tokenised before: " + progress.folder.string();
   const auto total = static_cast<double>(progress.total_input_bytes);
   const auto read = static_cast<double>(progress.input_bytes);
   std::string text =
       fmt::format("{:<10}  {:.0f} %", progress.stage, total > 0 ? 100 * read / total : 100.0);
   if (progress.tokens > 0) {
-    text += fmt::format("  {:.1f} MB of text  {} tokens",
-                        megabytes(static_cast<double>(progress.text_bytes)),
-                        human_count(static_cast<double>(progress.tokens)));
+    if (progress.text_bytes > 0) {  // ids that were imported have none
+      text +=
+          fmt::format("  {:.1f} MB of text", megabytes(static_cast<double>(progress.text_bytes)));
+    }
+    text += fmt::format("  {} tokens", human_count(static_cast<double>(progress.tokens)));
   }
   const double seconds = now - began_;
   const double since = read - static_cast<double>(first_.input_bytes);

@@ -14,6 +14,7 @@
 #include "data/corpus/token_bin.h"
 #include "data/corpus/token_shards.h"
 #include "data/text/tokenizer.h"
+#include "train/corpus_info.h"
 #include "train/corpus_progress.h"
 #include "train/help.h"
 #include "train/nearest.h"
@@ -31,7 +32,9 @@ constexpr VerbOption kGroup = {"group-documents", "N",
                                "documents that are concatenated and then cut into blocks, what is "
                                "left of each group dropped; 0: all are one group"};
 constexpr VerbOption kNoProgress = {"no-progress", "", "no line that is drawn over"};
-constexpr VerbOption kCorpus = {"corpus", "DIR", "a folder that corpus build or import made"};
+constexpr VerbOption kCorpus = {"corpus", "DIR",
+                                "a folder that corpus build or import made; also without --corpus, "
+                                "as the first word"};
 
 constexpr VerbOption kBuild[] = {
     {"data", "FILES",
@@ -52,6 +55,9 @@ constexpr VerbOption kBuild[] = {
      "[authors]"},
     kGroup,
     {"threads", "N", "that tokenise [the processors this process may use]"},
+    {"rehash", "",
+     "reads all of the files to find out whether they were tokenised before, also where "
+     "size and times say so"},
     kNoProgress,
     kHelp};
 constexpr VerbOption kInfo[] = {kCorpus,
@@ -76,6 +82,7 @@ constexpr VerbOption kExport[] = {
     {"format", "nanogpt|llmc", "u16 alone, or llm.c's header and u16 or u32 [nanogpt]"},
     {"end-of-text", "", "puts end-of-text behind each document of a corpus built without"},
     {"tokens-per-file", "N", "writes FILE_000001.bin, FILE_000002.bin ... [all in one file]"},
+    {"overwrite", "", "files that are there already are written anew"},
     kHelp};
 
 struct CorpusVerb {
@@ -98,48 +105,6 @@ std::string needed(const Words& words, std::string_view verb, const std::string&
   require(value.has_value() && !value->empty(), ExitCode::usage,
           "farsight corpus {} needs --{} (see --help)", verb, flag);
   return *value;
-}
-
-std::string grouped_of(std::int64_t count, std::string_view what) {
-  return fmt::format("{} {}{}", grouped(count), what, count == 1 ? "" : "s");
-}
-
-std::string packing_text(const Packing& packing) {
-  const std::string groups =
-      packing.group_documents == 0
-          ? "all documents one after another"
-          : fmt::format("groups of {}", grouped_of(packing.group_documents, "document"));
-  return groups + (packing.end_of_text ? ", end-of-text behind each document"
-                                       : ", nothing between documents");
-}
-
-std::string info_text(const fs::path& folder, const TokenShards& corpus, std::int64_t length) {
-  const ShardManifest& manifest = corpus.manifest();
-  const TokenBlocks blocks = corpus.blocks(length);
-  std::string text = fmt::format("{}\n", folder.string());
-  const auto line = [&](std::string_view name, const std::string& what) {
-    text += fmt::format("  {:<12}{}\n", name, what);
-  };
-  line("documents", fmt::format("{}, {} of them empty", grouped(corpus.documents()),
-                                grouped(manifest.empty_documents)));
-  line("tokens", fmt::format("{}, ids up to {} of {}", grouped(corpus.tokens()),
-                             corpus.largest_id(), grouped(manifest.tokenizer.vocabulary)));
-  line("text", fmt::format("{} bytes", grouped(manifest.text_bytes)));
-  if (manifest.replaced > 0) {
-    line("replaced",
-         grouped_of(manifest.replaced, "sequence") + " of bytes that were no UTF-8, by U+FFFD");
-  }
-  line("packing", packing_text(manifest.packing));
-  line("blocks", fmt::format("{} of {} tokens; {} left over", grouped(blocks.size()),
-                             grouped(length), grouped_of(blocks.dropped_tokens(), "token")));
-  line("tokenizer", manifest.tokenizer.fingerprint.empty() ? "not known: imported without"
-                                                           : manifest.tokenizer.fingerprint);
-  line("shards", grouped(static_cast<std::int64_t>(manifest.shards.size())));
-  for (const CorpusInput& input : manifest.inputs) {
-    line("input", fmt::format("{} ({} bytes, XXH3 {})", input.name,
-                              grouped(static_cast<std::int64_t>(input.bytes)), input.xxh3));
-  }
-  return text;
 }
 
 /// Calls `make` with a build that shows its progress.
@@ -176,6 +141,7 @@ std::string run_build(const Words& words) {
   CorpusBuild build;
   build.cache = cache.value_or("");
   build.threads = static_cast<int>(number(words, "threads", 1, 1024).value_or(0));
+  build.rehash = words.has("rehash");
   fs::path folder = to.value_or("");
   with_progress(words, build, [&](const CorpusBuild& shown) {
     if (to) {
@@ -184,7 +150,7 @@ std::string run_build(const Words& words) {
       folder = prepare_corpus(patterns, tokenizer, settings, shown);
     }
   });
-  return info_text(folder, TokenShards::open(folder), 2048);
+  return corpus_info(folder, TokenShards::open(folder), 2048);
 }
 
 std::string run_info(const Words& words) {
@@ -192,7 +158,7 @@ std::string run_info(const Words& words) {
   const TokenShards corpus = TokenShards::open(
       folder, words.has("verify") ? TokenShards::Check::hashes : TokenShards::Check::sizes);
   if (words.has("json")) return manifest_json(corpus.manifest()).dump(2) + "\n";
-  return info_text(folder, corpus, number(words, "block", 1).value_or(2048)) +
+  return corpus_info(folder, corpus, number(words, "block", 1).value_or(2048)) +
          (words.has("verify") ? "  every byte is as it was written\n" : "");
 }
 
@@ -221,7 +187,7 @@ std::string run_import(const Words& words) {
   with_progress(words, {}, [&](const CorpusBuild& shown) {
     import_token_bins(folder, patterns, import, shown);
   });
-  return info_text(folder, TokenShards::open(folder), 2048);
+  return corpus_info(folder, TokenShards::open(folder), 2048);
 }
 
 std::string run_export(const Words& words) {
@@ -230,6 +196,7 @@ std::string run_export(const Words& words) {
   TokenBinExport how;
   if (const auto format = words.value("format")) how.format = token_bin_format_named(*format);
   how.end_of_text = words.has("end-of-text");
+  how.overwrite = words.has("overwrite");
   how.tokens_per_file = number(words, "tokens-per-file", 1).value_or(0);
   std::string text;
   for (const fs::path& file : export_token_bin(corpus, to, how)) {
@@ -269,8 +236,12 @@ std::string corpus_text(std::span<const std::string> words) {
     names.push_back(entry.name);
   require(verb != std::end(kVerbs), ExitCode::usage, "farsight corpus: there is no verb '{}'{}\n{}",
           first, did_you_mean(first, names), usage());
-  const Words given(fmt::format("farsight corpus {}", verb->name), verb->options,
-                    {words.begin() + 1, words.end()}, Words::With::options_alone);
+  std::vector<std::string> rest(words.begin() + 1, words.end());
+  const bool reads_corpus =
+      std::ranges::find(verb->options, kCorpus.flag, &VerbOption::flag) != verb->options.end();
+  if (reads_corpus) rest = with_first_as(kCorpus.flag, rest);
+  const Words given(fmt::format("farsight corpus {}", verb->name), verb->options, rest,
+                    Words::With::options_alone);
   if (given.has("help")) {
     return verb_help("farsight corpus", verb->name, verb->summary, verb->options);
   }

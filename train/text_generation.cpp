@@ -43,11 +43,11 @@ void generate_text_from(const Model& model, const Settings& settings,
                         const GenerateOptions& options,
                         const std::function<void(std::string_view)>& write,
                         const std::function<void(std::string_view)>& note) {
-  const std::filesystem::path file = tokenizer_path(settings);
+  const std::filesystem::path& weights =
+      options.weights.run.empty() ? options.weights.checkpoint : options.weights.run;
+  const std::filesystem::path file = tokenizer_path(with_tokenizer_of_run(settings, weights));
   const Tokenizer tokenizer = Tokenizer::load(file);
-  const Weights& weights = options.weights;
-  require_tokenizer_fits(tokenizer, file, model.vocab_size,
-                         weights.run.empty() ? weights.checkpoint : weights.run);
+  require_tokenizer_fits(tokenizer, file, model.vocab_size, weights);
   const std::string& prompt = *options.text;
   const std::vector<std::int32_t> ids = prompt_ids(tokenizer, prompt);
   const auto length = static_cast<std::int64_t>(ids.size());

@@ -15,6 +15,7 @@ TextResult tested_on_text(const Model& model, const Settings& settings, const Co
           .labels = loss.labels,
           .blocks = corpora.valid.count,
           .block_tokens = corpora.valid.length,
+          .source = corpora.validation,
           .held_out = corpora.held_out,
           .corpus = corpora.identity};
 }
@@ -34,10 +35,10 @@ Json text_json(const TextResult& result) {
 std::string text_summary(const TextResult& result) {
   return fmt::format(
       "validation perplexity {:.2f} (loss {:.4f} nats a token)\n"
-      "on {} labels: {} blocks of {} tokens of {}, every token but a block's first\n",
+      "on {} labels: {} blocks of {} tokens of {}{}, every token but a block's first\n",
       result.perplexity, result.loss, grouped(result.labels), grouped(result.blocks),
-      grouped(result.block_tokens),
-      result.held_out ? "the corpus that were held out" : "data.validation");
+      grouped(result.block_tokens), result.source,
+      result.held_out ? " that are held out of training" : "");
 }
 
 ReportSection text_section(const RunFiles& run) {

@@ -18,6 +18,7 @@ struct TextResult {
   double loss = 0;  ///< nats a token, on the validation text
   double perplexity = 0;
   std::int64_t labels = 0, blocks = 0, block_tokens = 0;
+  std::string source{};   ///< the validation text, as it was named
   bool held_out = false;  ///< the validation text is a part of the corpus
   CorpusIdentity corpus{};
 };

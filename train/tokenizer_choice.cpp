@@ -3,8 +3,8 @@
 #include <string>
 
 #include "core/check.h"
-#include "data/known_files.h"
 #include "train/corpora.h"
+#include "train/default_file.h"
 #include "train/run_folder.h"
 
 namespace farsight {
@@ -13,9 +13,19 @@ namespace fs = std::filesystem;
 
 Tokenizer tokenizer_of(std::string_view title, const Words& words) {
   if (const auto path = words.value("tokenizer")) return Tokenizer::load(*path);
-  constexpr std::string_view kDefault[] = {"tokenizer/20B_tokenizer.json"};
-  const fs::path folder = data_directory(words.value("data-dir").value_or(""));
-  return Tokenizer::load(require_known(title, kDefault, folder));
+  return Tokenizer::load(
+      default_file(title, kDefaultTokenizer, words.value("data-dir").value_or("")));
+}
+
+Settings with_tokenizer_of_run(Settings settings, const fs::path& weights) {
+  const fs::path identity = file_of_run(weights, "corpus.json");
+  if (!settings.data.tokenizer.empty() || identity.empty()) return settings;
+  const fs::path run = identity.parent_path(), file = stored_tokenizer(run);
+  std::error_code none;
+  if (!fs::is_regular_file(file, none)) return settings;
+  const bool is_the_same = Tokenizer::load(file).fingerprint() == stored_identity(run).tokenizer;
+  if (is_the_same) settings.data.tokenizer = file.string();
+  return settings;
 }
 
 void require_tokenizer_fits(const Tokenizer& tokenizer, const fs::path& file,

@@ -7,6 +7,7 @@
 
 #include "data/text/tokenizer.h"
 #include "train/help.h"
+#include "train/settings.h"
 #include "train/words.h"
 
 namespace farsight {
@@ -19,8 +20,12 @@ inline constexpr VerbOption kDataDirOption = {"data-dir", "DIR",
                                               "the data directory [$FARSIGHT_DATA]"};
 
 /// By these two options of a verb without settings. `title` opens messages: "farsight tokenize".
-/// Throws as Tokenizer::load, data_directory and require_known (data/known_files.h).
+/// Throws as Tokenizer::load and default_file (train/default_file.h).
 Tokenizer tokenizer_of(std::string_view title, const Words& words);
+
+/// Where the settings name no tokenizer, with that of the run that `weights` is, or is a checkpoint
+/// of: the file that its corpus.json names, if it is still there and still the same.
+Settings with_tokenizer_of_run(Settings settings, const std::filesystem::path& weights);
 
 /// Throws Error(data) where this tokenizer, read from `file`, has more ids than a model's `vocabulary`,
 /// or is another than the run was trained with that `weights` is, or is a checkpoint of.

@@ -59,7 +59,7 @@ std::string_view recognised_content(std::string_view beginning) {
   struct Magic {
     std::string_view bytes, name;
   };
-  constexpr std::array<Magic, 8> kMagics = {{{"\x1f\x8b", "a gzip file"},
+  constexpr std::array<Magic, 9> kMagics = {{{"\x1f\x8b", "a gzip file"},
                                              {"\x28\xb5\x2f\xfd", "a zstd file"},
                                              {"PAR1", "a Parquet file"},
                                              {"PK\x03\x04", "a zip archive"},
@@ -68,6 +68,7 @@ std::string_view recognised_content(std::string_view beginning) {
                                               "an xz file"},
                                              {"BZh", "a bzip2 file"},
                                              {"ARROW1", "an Arrow file"},
+                                             {"\x93NUMPY", "a NumPy array"},
                                              {"version https://git-lfs", "a Git LFS pointer"}}};
   for (const Magic& magic : kMagics) {
     if (beginning.starts_with(magic.bytes)) return magic.name;
@@ -203,6 +204,10 @@ struct GzipDecoder : PackedDecoder {
         if (!inside_member) return 0;
         cut_off("gzip member");
       }
+      if (!inside_member && piece[begin] == std::byte{0}) {  // no member begins so
+        pass_padding();
+        break;
+      }
       stream.next_in = reinterpret_cast<Bytef*>(piece.data() + begin);
       stream.avail_in = static_cast<uInt>(end - begin);
       const int result = inflate(&stream, Z_NO_FLUSH);
@@ -219,6 +224,17 @@ struct GzipDecoder : PackedDecoder {
   }
 
  private:
+  /// What fills a tape's block behind the last member: zeros, to the end of the file.
+  void pass_padding() {
+    while (refill()) {
+      for (; begin < end; begin++) {
+        if (piece[begin] != std::byte{0}) {
+          refuse({path(), offset()}, "the gzip stream is damaged: something follows its padding");
+        }
+      }
+    }
+  }
+
   z_stream stream = {};
   bool inside_member = false;
 };

@@ -91,21 +91,39 @@ void CorpusFolder::count(const ShardHeader& header, std::uint64_t bytes, std::ui
   next_ = header.next;
 }
 
+/// Counts shard `number` if it is whole and belongs here.
+bool CorpusFolder::keep_shard(std::int64_t number) {
+  const fs::path path = building_ / shard_name(number);
+  if (!fs::exists(path)) return false;
+  try {
+    const InputFile file(path);
+    const ShardHeader header = read_shard_header(file);
+    const auto hash = hash_of_whole_shard(file, header);
+    if (header.key != key_ || header.number != number || !hash) return false;
+    count(header, file.bytes(), *hash);
+    return true;
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::corrupt) throw;
+    return false;
+  }
+}
+
 void CorpusFolder::keep_whole_shards() {
   remove_leftovers(building_);
-  for (std::int64_t number = 0;; number++) {
-    const fs::path path = building_ / shard_name(number);
-    if (!fs::exists(path)) return;
-    try {
-      const InputFile file(path);
-      const ShardHeader header = read_shard_header(file);
-      const auto hash = hash_of_whole_shard(file, header);
-      if (header.key != key_ || header.number != number || !hash) return;
-      count(header, file.bytes(), *hash);
-    } catch (const Error& error) {
-      if (error.code() != ExitCode::corrupt) throw;
-      return;  // it and what follows is made again
-    }
+  std::int64_t kept = 0;
+  while (keep_shard(kept)) {
+    kept++;
+  }
+  // What follows is made again, perhaps in fewer shards: none of the old ones may stay behind them.
+  std::vector<fs::path> stale;
+  for (const fs::directory_entry& entry : fs::directory_iterator(building_)) {
+    const std::string name = entry.path().filename().string();
+    const bool is_kept =
+        std::ranges::find(sums_.shards, name, &ShardManifest::Shard::file) != sums_.shards.end();
+    if (name.starts_with("shard-") && !is_kept) stale.push_back(entry.path());
+  }
+  for (const fs::path& path : stale) {
+    if (const int error = remove_path(path)) storage_failure("remove", path, error);
   }
 }
 

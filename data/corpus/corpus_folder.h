@@ -41,6 +41,7 @@ class CorpusFolder {
  private:
   bool lock(const std::function<void()>& wait);
   void unlock();
+  bool keep_shard(std::int64_t number);
   void keep_whole_shards();
   void count(const ShardHeader& header, std::uint64_t bytes, std::uint64_t xxh3);
 

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <set>
 
-#include "data/text/utf8.h"
+#include "core/utf8.h"
 
 namespace farsight {
 namespace {

@@ -26,8 +26,8 @@ struct PipelineSteps {
   std::size_t most_weight = 0;
 };
 
-/// Runs everything that can be read through the three steps, with `workers` >= 1 threads that work.
-/// With one, all is done by the calling thread, and no thread is started. What a step throws is
+/// Runs everything that can be read through the three steps, with `workers` threads that work, and one
+/// that reads ahead of them. With none, all is done by the calling thread. What a step throws is
 /// rethrown here, the first in the order of reading, after everything before it was written.
 template <class Item>
 class OrderedPipeline {
@@ -35,13 +35,13 @@ class OrderedPipeline {
   OrderedPipeline(PipelineSteps<Item> steps, int workers)
       : steps_(std::move(steps)), workers_(workers) {
     check(!steps_.weight || steps_.most_weight >= 1, "OrderedPipeline: no weight is allowed");
-    check(workers >= 1, "OrderedPipeline: workers must be at least 1, got {}", workers);
+    check(workers >= 0, "OrderedPipeline: workers must not be negative, got {}", workers);
   }
   OrderedPipeline(const OrderedPipeline&) = delete;
   OrderedPipeline& operator=(const OrderedPipeline&) = delete;
 
   void run() {
-    if (workers_ == 1) return run_alone();
+    if (workers_ == 0) return run_alone();
     slots_ = std::vector<Slot>(static_cast<std::size_t>(workers_) * kSlotsOfAWorker);
     std::vector<std::thread> threads;
     try {
@@ -85,8 +85,9 @@ class OrderedPipeline {
 
   /// Waits until `ready`; false when all is to stop.
   template <class Ready>
-  bool wait(std::unique_lock<std::mutex>& lock, const Ready& ready) {
-    changed_.wait(lock, [&] { return stopped_ || ready(); });
+  bool wait(std::condition_variable& changed, std::unique_lock<std::mutex>& lock,
+            const Ready& ready) {
+    changed.wait(lock, [&] { return stopped_ || ready(); });
     return !stopped_;
   }
 
@@ -95,7 +96,8 @@ class OrderedPipeline {
       Slot& here = slot(number);
       {
         std::unique_lock lock(mutex_);
-        if (!wait(lock, [&] { return here.state == State::free && has_room(); })) return;
+        const auto ready = [&] { return here.state == State::free && has_room(); };
+        if (!wait(freed_, lock, ready)) return;
       }
       bool last = false;
       std::size_t weight = 0;
@@ -114,16 +116,23 @@ class OrderedPipeline {
       weight_ += weight;
       here.state = end ? State::worked : State::read;
       read_ = number + 1;
-      changed_.notify_all();
-      if (end) return;
+      if (end) {
+        ended_ = true;
+        was_read_.notify_all();
+        worked_.notify_one();
+        return;
+      }
+      was_read_.notify_one();
     }
   }
 
   void work_all() {
     std::unique_lock lock(mutex_);
-    while (wait(lock, [&] { return next_ < read_; })) {
-      Slot& here = slot(next_++);
-      if (here.state != State::read) continue;  // the end
+    while (wait(was_read_, lock, [&] { return next_ < read_ || ended_; })) {
+      if (next_ == read_) return;
+      const std::size_t number = next_++;
+      Slot& here = slot(number);
+      if (here.state != State::read) return;  // the end
       here.state = State::taken;
       lock.unlock();
       std::exception_ptr failure;
@@ -135,7 +144,7 @@ class OrderedPipeline {
       lock.lock();
       here.failure = failure;
       here.state = State::worked;
-      changed_.notify_all();
+      if (number == awaited_) worked_.notify_one();
     }
   }
 
@@ -144,7 +153,8 @@ class OrderedPipeline {
       Slot& here = slot(number);
       {
         std::unique_lock lock(mutex_);
-        if (!wait(lock, [&] { return here.state == State::worked; })) return;
+        awaited_ = number;
+        if (!wait(worked_, lock, [&] { return here.state == State::worked; })) return;
       }
       if (here.failure) std::rethrow_exception(here.failure);
       if (here.last) return;
@@ -152,14 +162,16 @@ class OrderedPipeline {
       std::lock_guard lock(mutex_);
       weight_ -= here.weight;
       here.state = State::free;
-      changed_.notify_all();
+      freed_.notify_one();
     }
   }
 
   void stop() {
     std::lock_guard lock(mutex_);
     stopped_ = true;
-    changed_.notify_all();
+    for (std::condition_variable* changed : {&freed_, &was_read_, &worked_}) {
+      changed->notify_all();
+    }
   }
 
   static void join(std::vector<std::thread>& threads) {
@@ -171,12 +183,16 @@ class OrderedPipeline {
   PipelineSteps<Item> steps_;
   int workers_;
   std::vector<Slot> slots_;
-  std::size_t read_ = 0;    ///< slots that were read
-  std::size_t next_ = 0;    ///< the next to be worked on
-  std::size_t weight_ = 0;  ///< of what was read and is not written
+  std::size_t read_ = 0;     ///< slots that were read
+  std::size_t next_ = 0;     ///< the next to be worked on
+  std::size_t weight_ = 0;   ///< of what was read and is not written
+  std::size_t awaited_ = 0;  ///< the one that is written next
+  bool ended_ = false;       ///< nothing more is read
   bool stopped_ = false;
   std::mutex mutex_;
-  std::condition_variable changed_;
+  // Whoever waits for something is woken by that alone: the reader by a slot that is free, those that
+  // work by one that was read, the writer by the one it waits for.
+  std::condition_variable freed_, was_read_, worked_;
 };
 
 }  // namespace farsight

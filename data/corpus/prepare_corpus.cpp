@@ -1,7 +1,5 @@
 #include "data/corpus/prepare_corpus.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <optional>
 #include <span>
@@ -9,11 +7,11 @@
 
 #include "core/cache_folder.h"
 #include "core/check.h"
-#include "core/clock.h"
-#include "core/files.h"
 #include "core/hash.h"
 #include "core/parallel.h"
+#include "data/corpus/build_reporter.h"
 #include "data/corpus/corpus_folder.h"
+#include "data/corpus/corpus_plan.h"
 #include "data/corpus/ordered_pipeline.h"
 #include "data/corpus/record_reader.h"
 #include "data/corpus/record_text.h"
@@ -24,7 +22,6 @@ namespace farsight {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr double kProgressEvery = 0.1;  // seconds
 /// Tokens by which a shard may get longer than it should be, most often.
 constexpr std::int64_t kLongestRecord = 1 << 18;
 /// Of text that a thread has on its way, most often twice what it is: where records are long, as many
@@ -32,83 +29,6 @@ constexpr std::int64_t kLongestRecord = 1 << 18;
 constexpr std::size_t kBytesUnderWay = std::size_t{8} << 20;
 /// Of buffers, what they keep for the next batch.
 constexpr std::size_t kBytesKept = std::size_t{1} << 20;
-constexpr std::string_view kEndOfText = "<|endoftext|>";
-
-/// Tells how far it is, now and then.
-class Reporter {
- public:
-  explicit Reporter(const CorpusBuild& build) : tell_(build.progress) {}
-
-  CorpusProgress state;
-
-  void tell(bool now = false) {
-    const double time = seconds_now();
-    if (!tell_ || (!now && time - told_at_ < kProgressEvery)) return;
-    told_at_ = time;
-    tell_(state);
-  }
-
- private:
-  std::function<void(const CorpusProgress&)> tell_;
-  double told_at_ = 0;
-};
-
-/// A corpus before it is tokenised.
-struct Plan {
-  std::vector<CorpusFile> files;
-  ShardManifest manifest;  ///< inputs, tokenizer, reading, packing
-};
-
-std::string kind_of(const CorpusFile& file) {
-  const std::string_view packed = file.compression == Compression::zstd   ? ".zst"
-                                  : file.compression == Compression::gzip ? ".gz"
-                                                                          : "";
-  return fmt::format("{}{}", file.form == TextForm::json_lines ? "jsonl" : "txt", packed);
-}
-
-/// XXH3 of a file, told about on the way.
-std::uint64_t hash_of(const InputFile& file, Reporter& reporter) {
-  std::vector<std::byte> piece(std::size_t{1} << 20);
-  Xxh3 hash;
-  for (std::uint64_t at = 0; at < file.bytes(); at += piece.size()) {
-    piece.resize(std::min<std::uint64_t>(piece.size(), file.bytes() - at));
-    file.read_at(at, piece);
-    hash.update(piece);
-    reporter.state.input_bytes += piece.size();
-    reporter.tell();
-  }
-  return hash.value();
-}
-
-Plan plan_of(const std::vector<std::string>& patterns, const Tokenizer& tokenizer,
-             const CorpusSettings& settings, Reporter& reporter) {
-  Plan plan{.files = corpus_files(patterns), .manifest = {}};
-  ShardManifest& manifest = plan.manifest;
-  const auto end_of_text = tokenizer.id_of(kEndOfText);
-  require(end_of_text.has_value() || !settings.packing.end_of_text, ExitCode::data,
-          "an end-of-text token is to stand behind every document, and the tokenizer has no {}",
-          kEndOfText);
-  manifest.tokenizer = {.fingerprint = tokenizer.fingerprint(),
-                        .vocabulary = tokenizer.size(),
-                        .end_of_text = end_of_text.value_or(-1)};
-  manifest.token_bytes = tokenizer.size() <= kNarrowVocabulary ? 2 : 4;
-  manifest.reading = settings.reading;
-  manifest.packing = settings.packing;
-  reporter.state.stage = "hashing";
-  for (const CorpusFile& file : plan.files) {
-    reporter.state.total_input_bytes += InputFile(file.path).bytes();
-  }
-  for (const CorpusFile& file : plan.files) {
-    const InputFile input(file.path);
-    require(input.bytes() > 0, ExitCode::corrupt, "{}: the file is empty", input.path());
-    const std::uint64_t hash = hash_of(input, reporter);
-    manifest.inputs.push_back({.name = file.path.string(),
-                               .kind = kind_of(file),
-                               .bytes = input.bytes(),
-                               .xxh3 = hex(hash)});
-  }
-  return plan;
-}
 
 /// No token of the tokenizers that are read here reaches over white space behind something else, but
 /// for added ones.
@@ -203,8 +123,8 @@ class ShardFiller {
   std::size_t document_tokens_ = 0;
 };
 
-void tokenise(const Plan& plan, const Tokenizer& tokenizer, const CorpusBuild& build,
-              CorpusFolder& folder, Reporter& reporter) {
+void tokenise(const CorpusPlan& plan, const Tokenizer& tokenizer, const CorpusBuild& build,
+              CorpusFolder& folder, BuildReporter& reporter) {
   const CorpusReading& reading = plan.manifest.reading;
   CorpusReader reader(plan.files, plan.manifest.inputs, reading, folder.next(),
                       cutting_with(tokenizer));
@@ -230,27 +150,44 @@ void tokenise(const Plan& plan, const Tokenizer& tokenizer, const CorpusBuild& b
     if (w.batch.bytes.capacity() > kBytesKept) (void)std::exchange(w, Work());
     reporter.tell();
   };
-  const int workers = build.threads == 0 ? threads() : build.threads;
+  const int asked = build.threads == 0 ? threads() : build.threads;
+  const int workers = build.reads_ahead ? asked : 0;
   OrderedPipeline<Work>({.read = [&](Work& w) { return reader.next(w.batch); },
                          .work = work,
                          .write = write,
                          .weight = [](const Work& w) { return w.batch.bytes.size(); },
-                         .most_weight = kBytesUnderWay * static_cast<std::size_t>(workers)},
+                         .most_weight = kBytesUnderWay * static_cast<std::size_t>(asked)},
                         workers)
       .run();
   filler.finish();
   reporter.tell(true);
 }
 
-void make(const fs::path& folder, const Plan& plan, const Tokenizer& tokenizer,
-          const CorpusBuild& build, Reporter& reporter) {
+/// Is this folder, finished before, what would be made, and still as it was made?
+void require_whole(const fs::path& folder, const ShardManifest& plan) {
+  try {
+    require_same_corpus(folder, plan);
+    (void)TokenShards::open(folder);  // what was damaged since is not handed out
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::corrupt) throw;
+    fail(ExitCode::corrupt,
+         "{}; the tokenised corpus is damaged: remove the folder '{}', and it is made again from "
+         "the text",
+         error.what(), folder.string());
+  }
+}
+
+void make(const fs::path& folder, const CorpusPlan& plan, const Tokenizer& tokenizer,
+          const CorpusBuild& build, BuildReporter& reporter) {
   CorpusFolder target(folder, corpus_key(plan.manifest), [&] {
     reporter.state.stage = "waiting";
     reporter.tell(true);
   });
   if (target.is_done()) {
-    require_same_corpus(folder, plan.manifest);
-    (void)TokenShards::open(folder);  // what was damaged since is not handed out
+    require_whole(folder, plan.manifest);
+    reporter.state.stage = "found";
+    reporter.state.folder = folder;
+    reporter.tell(true);
     return;
   }
   try {
@@ -277,10 +214,11 @@ fs::path default_corpus_cache() {
 
 fs::path prepare_corpus(const std::vector<std::string>& patterns, const Tokenizer& tokenizer,
                         const CorpusSettings& settings, const CorpusBuild& build) {
-  Reporter reporter(build);
-  const Plan plan = plan_of(patterns, tokenizer, settings, reporter);
-  const fs::path folder = (build.cache.empty() ? default_corpus_cache() : build.cache) /
-                          ("corpus-" + hex(corpus_key(plan.manifest)));
+  BuildReporter reporter(build);
+  const fs::path cache = build.cache.empty() ? default_corpus_cache() : build.cache;
+  const CorpusPlan plan = corpus_plan(patterns, tokenizer, settings,
+                                      build.rehash ? fs::path() : cache / "hashes", reporter);
+  const fs::path folder = cache / ("corpus-" + hex(corpus_key(plan.manifest)));
   make(folder, plan, tokenizer, build, reporter);
   return folder;
 }
@@ -288,8 +226,9 @@ fs::path prepare_corpus(const std::vector<std::string>& patterns, const Tokenize
 void build_corpus(const fs::path& folder, const std::vector<std::string>& patterns,
                   const Tokenizer& tokenizer, const CorpusSettings& settings,
                   const CorpusBuild& build) {
-  Reporter reporter(build);
-  make(folder, plan_of(patterns, tokenizer, settings, reporter), tokenizer, build, reporter);
+  BuildReporter reporter(build);
+  make(folder, corpus_plan(patterns, tokenizer, settings, {}, reporter), tokenizer, build,
+       reporter);
 }
 
 }  // namespace farsight

@@ -30,17 +30,23 @@ struct CorpusSettings {
 
 /// Where a build stands.
 struct CorpusProgress {
-  std::string_view stage;               ///< "hashing", "waiting" for another process, "tokenising"
-  std::uint64_t input_bytes = 0;        ///< of the files, as they lie there: read so far
-  std::uint64_t total_input_bytes = 0;  ///< ... and altogether
-  std::int64_t text_bytes = 0;          ///< of documents
+  /// "hashing", "waiting" for another process, "tokenising"; or "found": it was tokenised before.
+  std::string_view stage;
+  std::filesystem::path folder = {};       ///< where it was found
+  std::uint64_t input_bytes = 0;           ///< of the files, as they lie there: read so far
+  std::uint64_t total_input_bytes = 0;     ///< ... and altogether
+  std::int64_t text_bytes = 0;             ///< of documents
   std::int64_t tokens = 0, documents = 0;  ///< so far, those found finished included
   std::int64_t resumed_text_bytes = 0;     ///< of text_bytes, what an earlier build had done
 };
 
 struct CorpusBuild {
   std::filesystem::path cache = {};  ///< empty: default_corpus_cache()
-  int threads = 0;  ///< that tokenise; 0: farsight::threads(). 1: no thread is started.
+  bool rehash = false;  ///< reads all of the files, too, where `cache` remembers their hashes
+  int threads = 0;      ///< that tokenise; 0: farsight::threads()
+  /// A further thread reads and unpacks ahead of them. Without it one thread does everything, and
+  /// `threads` does not count.
+  bool reads_ahead = true;
   /// A shard ends behind the record (data/corpus/record_reader.h) that reaches it.
   std::int64_t shard_tokens = std::int64_t{1} << 24;
   /// Called by the calling thread, at most some times a second. May throw, which ends the build;

@@ -5,8 +5,8 @@
 #include <fmt/format.h>
 
 #include "core/check.h"
+#include "core/utf8.h"
 #include "data/corpus/json_field.h"
-#include "data/text/utf8.h"
 
 namespace farsight {
 namespace {

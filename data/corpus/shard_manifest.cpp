@@ -206,11 +206,13 @@ ShardManifest read_manifest(const std::filesystem::path& folder) {
 }
 
 std::uint64_t corpus_key(const ShardManifest& manifest) {
+  CorpusReading reading = manifest.reading;
+  reading.longest_line = CorpusReading().longest_line;  // it refuses lines, and changes none
   Json decisive = Json::object({{"format_version", kShardFormatVersion},
                                 {"fingerprint", manifest.tokenizer.fingerprint},
                                 {"vocabulary", manifest.tokenizer.vocabulary},
                                 {"end_of_text", manifest.tokenizer.end_of_text},
-                                {"reading", reading_json(manifest.reading)},
+                                {"reading", reading_json(reading)},
                                 {"packing", packing_json(manifest.packing)}});
   Json inputs = Json::array();
   for (const CorpusInput& input : manifest.inputs) {

@@ -9,6 +9,7 @@
 #include "core/bounded_reader.h"
 #include "core/check.h"
 #include "core/files.h"
+#include "core/utf8.h"
 #include "data/corpus/byte_source.h"
 #include "data/corpus/corpus_files.h"
 #include "data/corpus/corpus_folder.h"
@@ -60,6 +61,19 @@ TokenBin llmc_bin(const InputFile& file, std::span<const std::byte> bytes) {
   return bin;
 }
 
+/// Half of all ids have a control character in them: a text has none in a row of some.
+bool looks_like_text(std::string_view beginning) {
+  constexpr std::size_t kEnough = 16, kLongestCharacter = 4;
+  if (beginning.size() < kEnough) return false;
+  const auto is_control = [](char c) {
+    return (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\r' && c != '\t') ||
+           c == '\x7f';
+  };
+  if (std::any_of(beginning.begin(), beginning.end(), is_control)) return false;
+  const auto bad = first_invalid_utf8(beginning);
+  return !bad || *bad + kLongestCharacter > beginning.size();  // the last one may be cut
+}
+
 TokenBin bin_of(const InputFile& file, std::optional<TokenBinFormat> format) {
   require(file.bytes() > 0, ExitCode::corrupt, "{}: the file is empty", file.path());
   std::vector<std::byte> bytes(std::min<std::uint64_t>(file.bytes(), kLlmcHeaderBytes));
@@ -74,6 +88,10 @@ TokenBin bin_of(const InputFile& file, std::optional<TokenBinFormat> format) {
       TokenBinFormat::llmc) {
     return llmc_bin(file, bytes);
   }
+  require(format.has_value() || !looks_like_text(text_of(bytes)), ExitCode::corrupt,
+          "{}: expected token ids, this looks like text, which `farsight corpus build` reads; "
+          "--format nanogpt takes it for ids all the same",
+          file.path());
   require(file.bytes() % 2 == 0, ExitCode::corrupt,
           "{}: nanoGPT's ids have two bytes each, and the file has {}", file.path(), file.bytes());
   return {.tokens = static_cast<std::int64_t>(file.bytes() / 2)};

@@ -27,14 +27,15 @@ TokenBinFormat token_bin_format_named(std::string_view name);
 
 struct TokenBinImport {
   ShardManifest::Tokenizer tokenizer;  ///< whose ids they are; without a fingerprint, nobody's
-  std::optional<TokenBinFormat> format = {};  ///< nothing: llm.c where its header is, else nanoGPT
-  std::int64_t group_documents = 0;           ///< Packing::group_documents
+  /// Nothing: llm.c where its header is, else nanoGPT, unless it looks like text.
+  std::optional<TokenBinFormat> format = {};
+  std::int64_t group_documents = 0;  ///< Packing::group_documents
 };
 
 /// Makes token shards of the files that `patterns` name, in their order. `build`: as build_corpus;
 /// the cache and the threads do not count. Throws Error(data) for a pattern without a match,
-/// Error(corrupt) naming file and byte for a file of another size than its header says, or an id that
-/// the vocabulary has not; otherwise as build_corpus.
+/// Error(corrupt) naming file and byte for a file of another size than its header says, one that looks
+/// like something else than ids, or an id that the vocabulary has not; otherwise as build_corpus.
 void import_token_bins(const std::filesystem::path& folder,
                        const std::vector<std::string>& patterns, const TokenBinImport& import,
                        const CorpusBuild& build);
@@ -45,10 +46,11 @@ struct TokenBinExport {
   bool end_of_text = false;
   /// 0: one file. Else `path` becomes PATH_000001.bin, PATH_000002.bin, ...
   std::int64_t tokens_per_file = 0;
+  bool overwrite = false;  ///< files that are there already
 };
 
 /// Writes the ids of all documents and returns the files. Throws Error(data) for ids that the format
-/// cannot hold.
+/// cannot hold, Error(usage), before anything is written, for a file that is there already.
 std::vector<std::filesystem::path> export_token_bin(const TokenShards& corpus,
                                                     const std::filesystem::path& path,
                                                     const TokenBinExport& how);

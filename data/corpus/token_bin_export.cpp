@@ -80,6 +80,25 @@ std::vector<std::byte> llmc_header(std::int64_t tokens, int token_bytes) {
   return {bytes.begin(), bytes.end()};
 }
 
+/// The files that are written, none of which may be there.
+std::vector<fs::path> names_of(const fs::path& path, const TokenBinExport& how,
+                               std::int64_t count) {
+  std::vector<fs::path> names;
+  for (std::int64_t i = 0; i < count; i++) {
+    fs::path name = path;
+    if (how.tokens_per_file > 0) {
+      name.replace_extension();
+      name += fmt::format("_{:06}.bin", i + 1);
+    }
+    require(how.overwrite || !fs::exists(name), ExitCode::usage,
+            "'{}' is there already, and nothing is overwritten; choose another name, or "
+            "--overwrite replaces it",
+            name.string());
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
 }  // namespace
 
 std::vector<fs::path> export_token_bin(const TokenShards& corpus, const fs::path& path,
@@ -103,15 +122,12 @@ std::vector<fs::path> export_token_bin(const TokenShards& corpus, const fs::path
           "(--tokens-per-file)",
           ids.count());
   const int token_bytes = narrow ? 2 : 4;
-  std::vector<fs::path> files;
+  const std::vector<fs::path> files = names_of(path, how, (ids.count() + most - 1) / most);
   std::vector<std::int32_t> piece;
-  for (std::int64_t done = 0; done < ids.count(); done += most) {
+  std::int64_t done = 0;
+  for (const fs::path& name : files) {
     const std::int64_t count = std::min(most, ids.count() - done);
-    fs::path name = path;
-    if (how.tokens_per_file > 0) {
-      name.replace_extension();
-      name += fmt::format("_{:06}.bin", files.size() + 1);
-    }
+    done += count;
     write_file_atomically(name, [&](OutputFile& file) {
       file.set_needed_bytes(static_cast<std::uint64_t>(count * token_bytes) + kLlmcHeaderBytes);
       if (how.format == TokenBinFormat::llmc) file.write(llmc_header(count, token_bytes));
@@ -121,7 +137,6 @@ std::vector<fs::path> export_token_bin(const TokenShards& corpus, const fs::path
         writer.write(piece);
       }
     });
-    files.push_back(std::move(name));
   }
   return files;
 }

@@ -135,7 +135,8 @@ void TokenShards::copy(std::int64_t first, std::span<std::int32_t> to) const {
     }
     // A model would look up a row that it does not have.
     require(static_cast<std::int64_t>(largest) <= largest_id(), ExitCode::corrupt,
-            "{}: it has the id {} among the tokens {} to {}, and its largest is {}",
+            "{}: it has the id {} among the tokens {} to {}, and its largest is {}; the shard is "
+            "damaged: remove its folder and build the corpus again",
             shard.file.path(), largest, from, from + static_cast<std::int64_t>(here), largest_id());
     to = to.subspan(here);
     first += static_cast<std::int64_t>(here);

@@ -7,12 +7,16 @@ needs torch, transformers, lm_eval 0.4 and datasets. Makes random Mamba and GPT-
 vocabulary of the tokenizer, lets the harness's own tasks and its HFLM score the first items on the CPU in
 f32, does the same with `mamba eval`, and compares texts, log-likelihoods, greediness, metrics and errors.
 
+--half asks what bfloat16 costs: both score the same items once more in it, and of each the difference to
+transformers in f32 is printed, of sums and of their tokens.
+
 The harness reads its data sets from a hub. Here its task files are used as they are, but for the place of
 the data: local files of the same fields, made from the official ones. HellaSwag is the derived form, which
 is behind the preprocessing. Of LAMBADA and ARC there is no file in a usual data directory: where there is
 none, items in their form are made from PIQA's and WikiText's texts.
 """
 import argparse
+import copy
 import io
 import json
 import pathlib
@@ -197,6 +201,54 @@ def compare(name, samples, results, ours, folder, tolerance):
           f"most {worst:.2e}")
 
 
+def log_likelihoods(samples):
+    """(sum, tokens that it is a sum of) of every continuation, items in order."""
+    sums = []
+    for sample in sorted(samples, key=lambda sample: sample["doc_id"]):
+        for response in sample["filtered_resps"]:
+            sums.append(float(response if isinstance(response, (str, float)) else response[0]))
+    return sums
+
+
+def token_counts(lm, samples):
+    counts = []
+    for sample in sorted(samples, key=lambda sample: sample["doc_id"]):
+        for argument in sample["arguments"]:
+            whole = argument if len(argument) == 2 else ("", argument[0])
+            if whole[0] == "":
+                counts.append(len(lm.tok_encode(whole[1])))
+            else:
+                counts.append(len(lm._encode_pair(*whole)[1]))
+    return counts
+
+
+def print_distance(name, values, reference, tokens):
+    apart = [abs(a - b) for a, b in zip(values, reference)]
+    of_token = [a / n for a, n in zip(apart, tokens)]
+    mean = [sum(x) / len(x) for x in (apart, of_token)]
+    relative = max(a / abs(b) for a, b in zip(apart, reference))
+    bias = sum(a - b for a, b in zip(values, reference)) / sum(tokens)
+    print(f"    {name:<36} a sum: mean {mean[0]:.4f}, most {max(apart):.4f}   a token: mean "
+          f"{mean[1]:.5f}, most {max(of_token):.5f}, bias {bias:+.5f}   relative: most {relative:.1e}")
+
+
+def compare_halves(name, task, model, tokenizer, theirs, limit, ours_in_half):
+    """What bfloat16 does to the log-likelihoods of transformers, and to ours."""
+    half = copy.deepcopy(model).to(torch.bfloat16)
+    scores = {}
+    for softmax in (None, "float32"):
+        lm = HFLM(pretrained=half, tokenizer=tokenizer, batch_size=1, max_length=2048,
+                  softmax_dtype=softmax)
+        samples = evaluator.evaluate(lm, {name: task}, limit=limit, log_samples=True)["samples"]
+        scores[softmax] = log_likelihoods(samples[name])
+    reference, tokens = log_likelihoods(theirs["samples"][name]), token_counts(lm, samples[name])
+    ours = log_likelihoods(ours_in_half)
+    print_distance("theirs in bf16, theirs in f32", scores[None], reference, tokens)
+    print_distance("the same, its softmax in f32", scores["float32"], reference, tokens)
+    print_distance("ours in bf16, theirs in f32", ours, reference, tokens)
+    print_distance("ours in bf16, theirs in bf16", ours, scores["float32"], tokens)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--program", default="build/bin/mamba")
@@ -207,6 +259,7 @@ def main():
     parser.add_argument("--tolerance", type=float, default=1e-3)
     parser.add_argument("--ours", default="--device cpu --dtype f32",
                         help='further options of our program, as one word: --ours="--dtype bf16"')
+    parser.add_argument("--half", action="store_true", help="what bfloat16 costs either")
     options = parser.parse_args()
     tokenizer_file = options.data.resolve() / "tokenizer/20B_tokenizer.json"
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(tokenizer_file), eos_token="<|endoftext|>",
@@ -221,17 +274,24 @@ def main():
             print(f"{family}, {sum(p.numel() for p in model.parameters()):,} parameters")
             out = folder / f"{family}-out"
             lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1, max_length=2048)
-            for task in FILES:
-                limit = options.pages if task == "wikitext" else options.limit
+            def score(task, limit, out, *more):
                 subprocess.run([options.program, "eval", "--checkpoint", str(folder / family),
                                 "--task", task, "--limit", str(limit), "--data-dir",
                                 str(folder / "data"), "--tokenizer", str(tokenizer_file), "--out",
-                                str(out), *options.ours.split()], check=True, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+                                str(out), *options.ours.split(), *more], check=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+            for task in FILES:
+                limit = options.pages if task == "wikitext" else options.limit
+                score(task, limit, out)
                 ours = json.loads((out / "results.json").read_text())
                 tasks = {task: harness_task(task, docs[task], folder)}
                 theirs = evaluator.evaluate(lm, tasks, limit=limit, log_samples=True)
                 compare(task, theirs["samples"], theirs["results"], ours, out, options.tolerance)
+                if options.half:
+                    score(task, limit, folder / "half", "--dtype", "bf16")
+                    compare_halves(task, tasks[task], model, tokenizer, theirs, limit,
+                                   read_lines(folder / "half" / f"samples_{task}.jsonl"))
                 assert ours["versions"][task] == theirs["versions"][task], task
                 assert ours["n-samples"][task] == theirs["n-samples"][task], task
                 assert ours["higher_is_better"][task] == theirs["higher_is_better"][task], task

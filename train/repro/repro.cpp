@@ -11,6 +11,7 @@
 
 #include "core/check.h"
 #include "core/files.h"
+#include "train/corpora.h"
 #include "train/from_settings.h"
 #include "train/quantities.h"
 #include "train/repro/estimate.h"
@@ -19,6 +20,7 @@
 #include "train/repro/repro_command.h"
 #include "train/repro/repro_report.h"
 #include "train/repro/view.h"
+#include "train/task.h"
 #include "train/trainer.h"
 #include "train/training_task.h"
 
@@ -235,6 +237,9 @@ int carry_out(ReproCommand command) {
           "farsight repro: there is nothing to do: --table and --figure name nothing");
   Trained trained;
   if (!command.report_only) {
+    for (const PlannedRun& run : runs) {
+      if (is_language_model(run.settings)) require_corpora_there(run.settings);
+    }
     const Machine machine = machine_of(command, device, runs.size());
     const std::vector<RunCost> costs = estimate_costs(runs, command.options.out, machine);
     fmt::print("{}", plan_text(command, runs, costs, machine));
