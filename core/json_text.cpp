@@ -6,6 +6,7 @@
 
 #include "core/bounded_reader.h"
 #include "core/json.h"
+#include "core/utf8.h"
 
 namespace farsight {
 namespace {
@@ -232,12 +233,7 @@ void Json::append_to(std::string& text, int indent, int depth) const {
 }
 
 bool is_utf8(std::string_view text) {
-  try {
-    nlohmann::json(text).dump();
-    return true;
-  } catch (const nlohmann::json::type_error&) {
-    return false;
-  }
+  return !first_invalid_utf8(text).has_value();
 }
 
 }  // namespace farsight

@@ -9,7 +9,7 @@
 
 #include "core/check.h"
 #include "core/json.h"
-#include "data/text/utf8.h"
+#include "core/utf8.h"
 #include "tests/temporary_folder.h"
 
 namespace farsight {

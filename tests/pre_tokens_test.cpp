@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "core/utf8.h"
 #include "data/text/nfc.h"
 #include "data/text/unicode.h"
-#include "data/text/utf8.h"
 
 namespace farsight {
 namespace {
@@ -153,7 +153,12 @@ TEST_CASE("utf8: the first invalid byte is found") {
   CHECK(first_invalid_utf8("") == std::nullopt);
   CHECK(first_invalid_utf8("a\u00e9\u4e00\U0010ffff") == std::nullopt);
   CHECK(first_invalid_utf8("\xc3") == 0);
-  CHECK(first_invalid_utf8("12345678\x80") == 8);
+  for (std::size_t at = 0; at < 200; at++) {  // wherever blocks end
+    const std::string text = std::string(at, 'x') + '\x80' + std::string(at % 7, 'y');
+    CHECK(first_invalid_utf8(text) == at);
+    CHECK(first_invalid_utf8("\u00e9" + text) == at + 2);
+    CHECK_FALSE(first_invalid_utf8(std::string(at, 'x') + "\u4e00" + std::string(at, 'y')));
+  }
   CHECK(first_invalid_utf8("\xc1\xbf") == 0);          // overlong
   CHECK(first_invalid_utf8("\xe0\x9f\xbf") == 0);      // overlong
   CHECK(first_invalid_utf8("a\xed\xa0\x80") == 1);     // a surrogate

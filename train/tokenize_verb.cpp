@@ -8,8 +8,8 @@
 #include "core/check.h"
 #include "core/json.h"
 #include "core/parallel.h"
+#include "core/utf8.h"
 #include "data/corpus/shard_manifest.h"
-#include "data/text/utf8.h"
 #include "train/settings.h"
 #include "train/tokenizer_choice.h"
 #include "train/words.h"
@@ -133,8 +133,8 @@ void read_documents(const Lines& lines, DocumentForm form, bool replace,
   for (std::size_t i = 0; i < documents.size(); i++) {
     if (const auto bad = first_invalid_utf8(documents[i])) {
       require(replace, ExitCode::data,
-              "{}: not valid UTF-8: byte {} is {:#04x}; --invalid-utf8 replace reads U+FFFD there",
-              form == DocumentForm::whole ? "standard input" : place_of(lines, i), *bad,
+              "{}, byte {}: 0x{:02X} is not UTF-8 (--invalid-utf8 replace reads U+FFFD there)",
+              form == DocumentForm::whole ? "standard input" : place_of(lines, i), *bad + 1,
               static_cast<unsigned char>(documents[i][*bad]));
       documents[i] = made.emplace_back(replace_invalid_utf8(documents[i]));
     }
@@ -171,9 +171,8 @@ std::vector<std::int32_t> read_array(std::string_view line, const std::string& p
     return true;
   };
   const auto expect = [&](bool ok) {
-    require(ok, ExitCode::data,
-            "{}: expected an array of token ids such as [12092, 1533] (byte {})", place,
-            at - line.data());
+    require(ok, ExitCode::data, "{}, byte {}: expected an array of token ids such as [12092, 1533]",
+            place, at - line.data() + 1);
   };
   expect(take('['));
   if (!take(']')) {

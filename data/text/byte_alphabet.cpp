@@ -4,7 +4,7 @@
 #include <array>
 
 #include "core/check.h"
-#include "data/text/utf8.h"
+#include "core/utf8.h"
 
 namespace farsight {
 namespace {

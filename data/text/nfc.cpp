@@ -4,8 +4,8 @@
 #include <cstring>
 #include <vector>
 
+#include "core/utf8.h"
 #include "data/text/unicode.h"
-#include "data/text/utf8.h"
 
 namespace farsight {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-#include "data/text/utf8.h"
+#include "core/utf8.h"
 
 namespace farsight {
 namespace {

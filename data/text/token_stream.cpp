@@ -1,5 +1,5 @@
+#include "core/utf8.h"
 #include "data/text/tokenizer.h"
-#include "data/text/utf8.h"
 
 namespace farsight {
 namespace {

@@ -9,12 +9,12 @@
 #include "core/check.h"
 #include "core/hash.h"
 #include "core/parallel.h"
+#include "core/utf8.h"
 #include "data/text/added_tokens.h"
 #include "data/text/byte_pairs.h"
 #include "data/text/nfc.h"
 #include "data/text/spares.h"
 #include "data/text/tokenizer_file.h"
-#include "data/text/utf8.h"
 #include "data/text/word_encoder.h"
 
 namespace farsight {
@@ -116,7 +116,7 @@ void Tokenizer::encode(std::string_view text, Ids& out) const {
           "a text of {} bytes is longer than the {} that can be tokenized as one", text.size(),
           kMostTextBytes);
   if (const auto bad = first_invalid_utf8(text)) {
-    fail(ExitCode::data, "the text is not valid UTF-8: byte {} is {:#04x}", *bad,
+    fail(ExitCode::data, "the text is not valid UTF-8: byte {} is {:#04x}", *bad + 1,
          static_cast<unsigned char>(text[*bad]));
   }
   const auto room =

@@ -11,8 +11,8 @@
 // and in each of its matches the pair of neighbours that comes first in the list of merges is joined,
 // the leftmost first, until none is left (Sennrich et al. 2016; openai/gpt-2, src/encoder.py).
 //
-// Text that is not UTF-8 has no ids: encode() refuses it and names the byte; whoever wants U+FFFD in
-// its place calls replace_invalid_utf8() (data/text/utf8.h) before.
+// Text that is not UTF-8 has no ids: encode() refuses it and names the byte, from 1; whoever wants U+FFFD in
+// its place calls replace_invalid_utf8() (core/utf8.h) before.
 #pragma once
 
 #include <cstdint>

@@ -11,7 +11,7 @@ namespace farsight {
 
 inline constexpr char32_t kReplacementCharacter = 0xFFFD;
 
-/// Where valid UTF-8 ends: the first byte that belongs to no whole character (overlong forms,
+/// Where valid UTF-8 ends, from 0: the first byte that belongs to no whole character (overlong forms,
 /// surrogates and code points above U+10FFFF are none). Nothing when all of it is valid.
 std::optional<std::size_t> first_invalid_utf8(std::string_view text);
 
