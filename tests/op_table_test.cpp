@@ -18,6 +18,7 @@ TEST_CASE("ops: every kernel has a row in the table") {
   // pythia_test.cpp and long_conv_test.cpp have them.
   std::set<std::string> tested = {"gradient_norm", "adamw_step",     "tally_predictions",
                                   "mqar_generate", "attention_step", "long_conv_step"};
+  tested.insert("bit_digest");  // tests/bit_digest_test.cpp
   // Nor have these; tests/attention_matrix_test.cpp has them.
   tested.insert(
       {"scan_times", "hidden_attention", "wkv_weights", "long_conv_weights", "attention_weights"});

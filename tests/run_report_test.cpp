@@ -103,6 +103,22 @@ TEST_CASE("run report: a finished run has accuracies, curves, ambiguities, setti
   CHECK(mentions(read_plainly(folder / "a/figures/sections.csv"), "\n4,none,5\n"));
 }
 
+TEST_CASE("run report: what a gate would be is no question of a model without one") {
+  const auto asks_for_gate = [](const char* model) {
+    const Settings settings =
+        resolve({}, {{&setting_named("run.task"), std::string("lm"), "--task"},
+                     {&setting_named("run.model"), std::string(model), "--model"}})
+            .settings;
+    const Table table = ambiguity_table(settings);
+    return std::any_of(table.rows.begin(), table.rows.end(), [](const auto& row) {
+      return row.front().text == "model.gate_kernel";
+    });
+  };
+  CHECK(!asks_for_gate("mamba"));
+  CHECK(!asks_for_gate("pythia"));
+  CHECK(asks_for_gate("mamba-gs"));
+}
+
 TEST_CASE("run report: an unfinished run says what is missing") {
   const TemporaryFolder folder;
   write_run(folder / "a", 3);
