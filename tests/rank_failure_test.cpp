@@ -56,6 +56,19 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("data parallel: a rank that does not see the run's folder says so") {
+  const TemporaryFolder folder;
+  const int port = free_port();
+  const Settings settings = resolved(tiny_flags()).settings;
+  const auto errors = errors_of_threads(2, [&](int rank) {
+    const RankJob job(std::make_unique<Ranks>(meet(place_of(rank, 2, port), {}), patient_options()),
+                      settings);
+    job.require_seen(rank == 0 ? folder.path() : folder / "elsewhere");
+  });
+  CHECK(errors[0].empty());
+  CHECK(mentions(errors[1], "rank 1 of 2 does not see the run's folder"));
+}
+
 TEST_CASE("data parallel: a rank that fails takes the others with it, and they say why") {
   const TemporaryFolder folder;
   const TrainedRanks trained =

@@ -108,9 +108,13 @@ void train_and_test(const Command& command, RankJob* job) {
     begin_from(record->folder(), resume.checkpoint, launch);
   }
   if (job != nullptr) {
-    const std::string folder = job->share(first ? record->folder().string() : "");
-    resume.checkpoint = job->share(resume.checkpoint.string());
+    const auto shared = [&](const std::filesystem::path& path) {  // another rank may work elsewhere
+      return job->share(path.empty() ? "" : std::filesystem::absolute(path).string());
+    };
+    const std::string folder = shared(first ? record->folder() : std::filesystem::path());
+    resume.checkpoint = shared(resume.checkpoint);
     if (!first) record = std::make_unique<RunRecord>(folder);
+    job->require_seen(record->folder());
   }
   const Display display = first ? stderr_display(settings.log.progress)
                                 : Display{.write = [](std::string_view) {}, .clock = seconds_now};

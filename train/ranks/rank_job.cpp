@@ -4,7 +4,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <system_error>
+#include <thread>
 
 #include "core/check.h"
 #include "core/clock.h"
@@ -140,6 +143,18 @@ std::string RankJob::share(const std::string& text) {
   shared.resize(size);
   ranks_->broadcast(std::as_writable_bytes(std::span(shared)), kLongSeconds);
   return shared;
+}
+
+void RankJob::require_seen(const std::filesystem::path& folder) const {
+  constexpr double kLate = 5;  // file systems of several hosts are late at times
+  std::error_code unseen;
+  const auto seen = [&] { return std::filesystem::is_directory(folder, unseen); };
+  for (const double until = seconds_now() + kLate; !seen() && seconds_now() < until;)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  require(seen(), ExitCode::storage,
+          "{} does not see the run's folder {}, which rank 0 writes: all ranks need it, on a file "
+          "system that they share",
+          name(), folder.string());
 }
 
 void RankJob::wait_for_all() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,6 +46,8 @@ class RankJob {
 
   /// Rank 0's text, on all. A rank may be minutes late.
   std::string share(const std::string& text);
+  /// Throws Error(storage) on a rank that does not see the folder of the run, which rank 0 has made.
+  void require_seen(const std::filesystem::path& folder) const;
   /// All wait until all are here, which may take the first one long: it writes a checkpoint.
   void wait_for_all();
   /// Throws Error(peer) naming the ranks whose parameters are not the first one's bits. Nothing may be
