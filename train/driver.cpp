@@ -23,6 +23,7 @@
 #include "train/tested.h"
 #include "train/text_generation.h"
 #include "train/text_result.h"
+#include "train/tokenizer_choice.h"
 #include "train/train_verb.h"
 
 namespace farsight {
@@ -41,8 +42,9 @@ Model loaded_model(const Settings& settings, const Weights& weights) {
 /// A language model without tasks: its validation text.
 void run_text_eval(const Model& model, const Command& command) {
   const Settings& settings = command.settings();
-  const Corpora corpora = corpora_of(settings, note);
   const std::filesystem::path& run = command.eval.weights.run;
+  const std::filesystem::path& weights = run.empty() ? command.eval.weights.checkpoint : run;
+  const Corpora corpora = corpora_of(with_tokenizer_of_run(settings, weights), note);
   if (!run.empty()) keep_identity(run, corpora);
   const TextResult result = tested_on_text(model, settings, corpora);
   print(command.eval.json ? text_json(result).dump(2) + "\n" : text_summary(result));
