@@ -90,6 +90,17 @@ TEST_CASE("launch: the code is that of the rank that failed, and not of those th
   CHECK(no_children());
 }
 
+TEST_CASE("launch: of a rank that ends before it has met anybody the others hear at once") {
+  const TemporaryFolder folder;
+  Words words = quiet(folder.path(), train_words({{"run.out", "run"}}));
+  words[2] = "cd '" + folder.path().string() +
+             "'; test $RANK = 2 && exit 3; exec \"$@\" >out.$RANK 2>err.$RANK";
+  CHECK(launch({.words = words, .nproc = 3}) == 3);
+  for (const int rank : {0, 1})
+    CHECK(mentions(errors_of(folder.path(), rank), "rank 2 of 3 will not come: exit code 3"));
+  CHECK(no_children());
+}
+
 TEST_CASE("launch: a signal goes to every rank, which saves and says so") {
   const TemporaryFolder folder;
   const Words words =

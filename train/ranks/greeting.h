@@ -1,6 +1,7 @@
 // What the ranks say to each other where they meet (rendezvous.h), and how two of them differ.
 //
 //   another rank, on each of its connections   a greeting
+//   farsight launch                            the same, of a rank that has ended and will not come
 //   rank 0, on that of control                 {"welcome": NAME}    known; the others are waited for
 //                                              {"other": JOB}       this is the meeting of another job
 //                                              {"refused": WHY}     to everybody; the meeting is over
@@ -28,7 +29,7 @@ inline constexpr double kGreetingSeconds = 5;
 /// The first thing that a connection says.
 struct Greeting {
   std::int64_t protocol = kMeetingProtocol;
-  std::string kind{};  ///< data or control
+  std::string kind{};  ///< data, control, or gone: `who` says how it ended
   std::string job{};
   int rank = 0, world = 1;
   std::string who{};

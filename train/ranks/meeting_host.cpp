@@ -171,6 +171,10 @@ class Host {
                       "the same build",
                       greeting.protocol, kMeetingProtocol));
     }
+    if (greeting.kind == "gone") {
+      refuse(fmt::format("rank {} of {} will not come: {}", greeting.rank, place_.world,
+                         greeting.who));
+    }
     if (greeting.world != place_.world) {
       refuse_both(fmt::format("rank {} ({}) was started as one of {} ranks, rank 0 as one of {}",
                               greeting.rank, greeting.who, greeting.world, place_.world));

@@ -14,6 +14,7 @@
 
 #include "core/check.h"
 #include "core/clock.h"
+#include "train/ranks/greeting.h"
 
 namespace farsight {
 namespace {
@@ -100,7 +101,7 @@ struct RankGroup::Rank {
   std::optional<ChildEnd> end{};
 };
 
-RankGroup::RankGroup(const LaunchSpec& spec, const std::string& job) : spec_(spec) {
+RankGroup::RankGroup(const LaunchSpec& spec, const std::string& job) : spec_(spec), job_(job) {
   int error = 0;
   port_ = reserve_port(error);
   require(static_cast<bool>(port_), ExitCode::peer,
@@ -134,6 +135,7 @@ int RankGroup::run(Forwarding& forwarding) {
       send(signal);
     for (std::size_t i = 0; i < ranks_.size(); i++)
       look(i);
+    tell_meeting();
     const bool late = failed_at_ && seconds_now() - *failed_at_ > spec_.grace_seconds;
     if (late) stop_all();
   }
@@ -167,7 +169,10 @@ void RankGroup::look(std::size_t i) {
   rank.end = rank.process.poll();
   rank.pass_on(rank.end.has_value());
   if (!rank.end || rank.end->well()) return;
-  if (!failed_at_) failed_at_ = seconds_now();
+  if (!failed_at_) {
+    failed_at_ = seconds_now();
+    failed_ = i;
+  }
   constexpr int kLost = static_cast<int>(ExitCode::peer);
   const int code = rank.end->signal != 0 ? kLost : rank.end->exit_code;
   // Who lost another is not who failed, whichever is noticed first.
@@ -176,6 +181,22 @@ void RankGroup::look(std::size_t i) {
   by_signal_ = true;
   code_ = kLost;
   fmt::print(stderr, "farsight launch: rank {} was {}\n", i, rank.end->text());
+}
+
+/// The others may be waiting for it where they meet, and notice nothing of a rank that never came.
+void RankGroup::tell_meeting() {
+  if (!failed_at_ || seconds_now() < next_word_) return;
+  constexpr double kAgain = 0.2, kMoment = 0.05;
+  next_word_ = seconds_now() + kAgain;
+  std::string nobody;
+  const Socket socket = connect_to("127.0.0.1", port_of(port_), seconds_now() + kMoment, nobody);
+  if (!socket) return;  // they have met, or rank 0 has not begun to listen
+  const Greeting word{.kind = "gone",
+                      .job = job_,
+                      .rank = static_cast<int>(failed_),
+                      .world = spec_.nproc,
+                      .who = ranks_[failed_]->end->text()};
+  send_message(socket, text_of(word), seconds_now() + kMoment);
 }
 
 void RankGroup::stop_all() {

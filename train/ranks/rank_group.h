@@ -47,12 +47,16 @@ class RankGroup {
   void send(int signal) const;
   void wait_a_moment() const;
   void look(std::size_t i);
+  void tell_meeting();
   void stop_all();
 
   const LaunchSpec& spec_;
+  std::string job_;
   Socket port_;  // reserved for rank 0
   std::vector<std::unique_ptr<Rank>> ranks_;
   std::optional<double> failed_at_;
+  std::size_t failed_ = 0;  // the first rank that has
+  double next_word_ = 0;    // seconds_now()
   int code_ = 0;
   bool by_signal_ = false, stopping_ = false;
 };
