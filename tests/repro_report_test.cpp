@@ -250,6 +250,21 @@ TEST_CASE("repro: a report over a half-finished reproduction is whole and says w
   CHECK_NOTHROW(Json::parse(read_plainly(folder / "repro.json"), "repro.json"));
 }
 
+TEST_CASE("repro: a report on language models alone says what of it can be a target") {
+  const TemporaryFolder folder;
+  ReproOptions options = table_one(folder.path());
+  options.wanted = {.tables = {"4"}, .figures = {}};
+  const ReproReport report =
+      make_repro_report(options, outcomes_of(plan_runs(options), folder.path()), Device::cpu);
+  CHECK(mentions(report.verdicts, "only the perplexity can be a target"));
+  CHECK(mentions(report.verdicts, "missing     T4 global selection"));
+  CHECK_FALSE(mentions(report.verdicts, "acceptance bands"));
+  const std::string page = read_plainly(folder / "repro.md");
+  CHECK(mentions(page, "Only the perplexity can be a target"));
+  CHECK_FALSE(mentions(page, "Acceptance bands"));
+  CHECK_FALSE(mentions(page, "a small vocabulary"));
+}
+
 TEST_CASE("repro: the view shows a run by the end of its metrics, torn lines or none") {
   const TemporaryFolder folder;
   CHECK(!progress_of_run(folder.path()));

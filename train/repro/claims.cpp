@@ -162,6 +162,10 @@ std::vector<Claim> make_orders() {
          }
          return all;
        }()},
+      {"T4 global selection",
+       "4",
+       "WikiText's perplexity is lower with global selection than without",
+       {higher(trial("mamba", "lm", "wikitext"), trial("mamba-gs", "lm", "wikitext"))}},
   };
 }
 

@@ -89,6 +89,13 @@ std::string plain_table(const ExhibitTable& exhibit, const Outcomes& outcomes,
     text += '\n';
     first = end;
   }
+  if (exhibit.name == kTextTable) {
+    text += folded(
+                "only the perplexity can be a target: the models differ by less than the "
+                "standard errors of the accuracies",
+                columns, 0) +
+            "\n\n";
+  }
   return text;
 }
 

@@ -157,15 +157,29 @@ std::vector<std::string> summary(const ReproOptions& options, const Outcomes& ou
   if (trained < outcomes.runs().size()) {
     lines.push_back("Unfinished: what is missing is marked so, with the reason.");
   }
-  lines.push_back("Acceptance bands: " +
-                  count_of(claims_of(acceptance_bands(), options.wanted), outcomes) + ".");
-  lines.push_back(
-      "Order relations: " + count_of(claims_of(order_claims(), options.wanted), outcomes) + ".");
+  for (const auto& [heading, all] : {std::pair("Acceptance bands", acceptance_bands()),
+                                     std::pair("Order relations", order_claims())}) {
+    const std::vector<Claim> claims = claims_of(all, options.wanted);
+    if (claims.empty()) continue;
+    lines.push_back(fmt::format("{}: {}.", heading, count_of(claims, outcomes)));
+  }
+  const bool text_alone = options.wanted.figures.empty() &&
+                          options.wanted.tables == std::vector{std::string(kTextTable)};
+  if (text_alone) {
+    lines.emplace_back(
+        "Only the perplexity can be a target: the models differ by less than the standard errors "
+        "of the accuracies.");
+  }
   if (options.level != "full") {
+    const bool smaller_too = options.level != "tiny";
     lines.push_back(fmt::format(
-        "Level `{}` is not the paper's: smaller models, fewer tokens{}. The bands were set for the "
-        "paper's sizes; what can be compared is the order.",
-        options.level, options.level == "tiny" ? "" : ", shorter sequences, a small vocabulary"));
+        "Level `{}` is not the paper's: smaller models, fewer tokens{}. {}", options.level,
+        !smaller_too ? ""
+        : text_alone ? ", shorter blocks of text"
+                     : ", shorter sequences, a small vocabulary",
+        text_alone ? "What can be compared is the order."
+                   : "The bands were set for the paper's sizes; what can be compared is the "
+                     "order."));
   }
   return lines;
 }
@@ -240,15 +254,21 @@ ReproReport make_repro_report(const ReproOptions& options, const Outcomes& outco
       report.sections.back().blocks.push_back(std::move(block));
     result.verdicts += plain_table(exhibit, outcomes, columns);
   }
+  ReportSection verdicts{.heading = "Verdicts", .blocks = {}};
   if (!bands.empty()) {
-    report.sections.insert(
-        report.sections.begin(),
-        {"Verdicts",
-         {judged("Acceptance bands, set for the paper's models and sizes.", bands, outcomes),
-          judged("Order relations that the paper claims.", orders, outcomes)}});
+    verdicts.blocks.emplace_back(
+        judged("Acceptance bands, set for the paper's models and sizes.", bands, outcomes));
     result.verdicts +=
-        plain_verdicts("acceptance bands (for the paper's sizes)", bands, outcomes, columns) +
+        plain_verdicts("acceptance bands (for the paper's sizes)", bands, outcomes, columns);
+  }
+  if (!orders.empty()) {
+    verdicts.blocks.emplace_back(
+        judged("Order relations that the paper claims.", orders, outcomes));
+    result.verdicts +=
         plain_verdicts("order relations that the paper claims", orders, outcomes, columns);
+  }
+  if (!verdicts.blocks.empty()) {
+    report.sections.insert(report.sections.begin(), std::move(verdicts));
   }
   for (const ExhibitFigure& exhibit : exhibit_figures()) {
     if (!contains(options.wanted.figures, exhibit.name)) continue;
