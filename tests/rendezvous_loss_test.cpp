@@ -122,10 +122,10 @@ TEST_CASE("rendezvous: what a process calls itself reaches no terminal as it is"
   std::string answer;
   const auto errors = errors_of_threads(2, [&](int rank) {
     if (rank == 0) {
-      meet(place_of(0, 3, port), {}, kLong);
+      meet(place_of(0, 2, port), {}, kLong);
       return;
     }
-    Greeting greeting = rank_one_of(2);
+    Greeting greeting = rank_one_of(4);
     greeting.who = "good\x1b]0;bad\x07\nrank 9";
     answer = greet_by_hand(connected_to(port), greeting);
   });
