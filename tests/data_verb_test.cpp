@@ -110,6 +110,7 @@ TEST_CASE("data verb: an audit that finds broken rules says so and exits with 4"
   const Json json = Json::parse(data({"audit", "--data", set, "--json"}).text, "audit");
   CHECK(json.at("cells").at(std::size_t{0}).at("broken").as_int() == 1);
   has(data({"show", "--data", set}).text, "broken: the query at position 4");
+  CHECK(data({"show", set}).text == data({"show", "--data", set}).text);
 }
 
 TEST_CASE("data verb: not even --unchecked takes what could not be read again") {

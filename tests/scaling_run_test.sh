@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The scaling run: on two processes of the CPU all that it does; with programs that only pretend, that
-# it notices what is not equal, and says which.
+# it notices what is not equal, and says which.  scaling_run_test.sh [BIN_DIRECTORY]
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 unset GPUS RANKS PARTS MODELS STEPS CHECK RUN_STEPS KILLS OUT LIMIT BUDGET SEED COMMIT
@@ -18,6 +18,7 @@ check() { # NAME CONDITION...
     echo "FAILED  scaling run: $name"
   fi
 }
+bin=${1:-build/bin}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 log=$scratch/log
@@ -58,9 +59,9 @@ check "an unknown part is a mistake" [ "$?" = 2 ]
 RANKS=3 bash cmake/scaling_run.sh "$scratch/bin" >"$log" 2>&1
 check "three ranks are a mistake" [ "$?" = 2 ]
 
-if [[ -x build/bin/farsight && -x build/bin/mamba ]]; then
+if [[ -x $bin/farsight && -x $bin/mamba ]]; then
   rm -f "$lines"
-  RANKS=2 MODELS=mamba STEPS=9 CHECK=3 RUN_STEPS=40 OUT=$lines bash cmake/scaling_run.sh build/bin >"$log" 2>&1
+  RANKS=2 MODELS=mamba STEPS=9 CHECK=3 RUN_STEPS=40 OUT=$lines bash cmake/scaling_run.sh "$bin" >"$log" 2>&1
   check "everything on two processes" [ "$?" = 0 ]
   check "a speed has an efficiency, and weights that were compared" \
     has '"model":"mamba","ranks":2,.*"efficiency_percent":[0-9.]+,"exposed_ms":.*"times_weights_were_compared_and_equal":3' "$lines"
@@ -73,7 +74,7 @@ if [[ -x build/bin/farsight && -x build/bin/mamba ]]; then
   ((failed == 0)) || cat "$log"
 else
   skipped=$((skipped + 1))
-  echo "skipped scaling run: build/bin/farsight and build/bin/mamba are not built"
+  echo "skipped scaling run: $bin has no programs"
 fi
 
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <string_view>
 #include <vector>
@@ -31,7 +32,8 @@ constexpr VerbOption kConfig = {"config", "FILE", "settings file (TOML), as of a
 constexpr VerbOption kSplit = {"split", "train|valid|test", "which examples [test]"};
 constexpr VerbOption kExamples = {"examples", "N",
                                   "of each cell; 0: as many as the settings say for the split [0]"};
-constexpr VerbOption kSet = {"data", "DIR", "a frozen set, in place of --task"};
+constexpr VerbOption kSet = {"data", "DIR",
+                             "a frozen set, in place of --task; or as the first word"};
 
 constexpr VerbOption kMake[] = {{"to", "DIR", "the folder to write; it must not be there yet"},
                                 kSplit,
@@ -47,7 +49,7 @@ constexpr VerbOption kShow[] = {kSet,
 constexpr VerbOption kAudit[] = {kSet,    kSplit, kExamples, {"json", "", "print JSON"},
                                  kConfig, kHelp};
 constexpr VerbOption kExport[] = {
-    {"data", "DIR", "the frozen set"},
+    {"data", "DIR", "the frozen set; or as the first word"},
     {"to", "FILE", "the JSONL file to write, in the form of the paper's release"},
     kHelp};
 constexpr VerbOption kImport[] = {
@@ -172,6 +174,22 @@ std::string usage() {
          "example: farsight data audit --task shuffle --preset full\n";
 }
 
+/// Names may stand by themselves: of files to fetch, of the set to read.
+std::vector<std::string> words_of(const DataVerb& verb, std::span<const std::string> words) {
+  if (verb.name == "fetch") return fetch_words(words);
+  const bool reads_set =
+      std::ranges::find(verb.options, kSet.flag, &VerbOption::flag) != verb.options.end();
+  return reads_set ? with_first_as(kSet.flag, words) : std::vector(words.begin(), words.end());
+}
+
+/// The settings that examples follow from.
+bool describes_examples(const Setting& setting) {
+  constexpr auto kRun =
+      std::to_array<std::string_view>({"run.task", "run.preset", "run.recipe", "run.seed"});
+  return setting.section() == "task" || setting.section() == "data" ||
+         std::ranges::find(kRun, setting.name) != kRun.end();
+}
+
 }  // namespace
 
 DataOutcome data_outcome(std::span<const std::string> words) {
@@ -185,9 +203,7 @@ DataOutcome data_outcome(std::span<const std::string> words) {
   require(verb != std::end(kVerbs), ExitCode::usage, "farsight data: there is no verb '{}'{}\n{}",
           first, did_you_mean(first, names), usage());
   const Words given(fmt::format("farsight data {}", verb->name), verb->options,
-                    verb->name == "fetch" ? fetch_words(words.subspan(1))
-                                          : std::vector(words.begin() + 1, words.end()),
-                    verb->with);
+                    words_of(*verb, words.subspan(1)), verb->with);
   if (!given.has("help")) {
     given.refuse_unknown();
     return verb->run(given);
@@ -196,7 +212,7 @@ DataOutcome data_outcome(std::span<const std::string> words) {
     return {verb_help("farsight data", verb->name, verb->summary, verb->options)};
   }
   return {verb_help("farsight data", verb->name, verb->summary, verb->options,
-                    resolve({}, {}).settings)};
+                    resolve({}, {}).settings, describes_examples)};
 }
 
 int run_data_verb(std::span<const std::string> words) {

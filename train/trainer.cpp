@@ -71,9 +71,8 @@ class Loop {
     const double start = seconds_now();
     launched_ = state_.step;
     while (state_.step < total_ && stopped() == StoppedBy::steps) {
-      while (may_launch()) {
+      while (may_launch())
         launch();
-      }
       finish(progress);
       state_.seconds = before + (seconds_now() - start);
       after_step(progress);
@@ -169,9 +168,8 @@ class Loop {
         metrics_.valid_loss) {
       context_.record.append(metrics_);
     }
-    if (profile_.complete() && settings_.log.profile > 0 && share_.writes() && !profile_written_) {
+    if (profile_.due() && share_.writes()) {
       profile_.write(context_.record.folder());
-      profile_written_ = true;
       progress.note("where the time goes: " + (context_.record.folder() / "profile.md").string());
     }
     checkpoints_.look();
@@ -282,7 +280,6 @@ class Loop {
   RunCheckpoints checkpoints_;
   TrainState state_;
   StepMetrics metrics_;
-  bool profile_written_ = false;
   double accuracy_ = 0, votes_ = 0;
   std::int64_t compared_ = 0;        // times that all ranks' parameters were
   std::int64_t launched_ = 0;        // steps, those that the state counts among them

@@ -94,7 +94,7 @@ std::vector<Profile::Line> Profile::lines() const {
   return all;
 }
 
-void Profile::write(const std::filesystem::path& run) const {
+void Profile::write(const std::filesystem::path& run) {
   const double steps = static_cast<double>(std::max<std::int64_t>(1, measured_));
   double total = 0, all_floors = 0;
   for (const Line& line : lines()) {
@@ -135,6 +135,7 @@ void Profile::write(const std::filesystem::path& run) const {
                                   {"operations", operations}});
   write_file_atomically(run / "profile.json", json.dump(2) + "\n");
   write_file_atomically(run / "profile.md", text);
+  written_ = true;
 }
 
 }  // namespace farsight

@@ -33,12 +33,12 @@ class Profile {
   /// Around everything that is asked for a step. The second waits for it.
   void begin_step();
   void end_step();
-  /// All steps were measured, and the table can be written.
-  bool complete() const { return measured_ == steps_; }
+  /// All steps were measured, and the table has not been written yet.
+  bool due() const { return steps_ > 0 && measured_ == steps_ && !written_; }
   bool wanted() const { return steps_ > 0 && measured_ < steps_; }
 
   /// RUN/profile.md and RUN/profile.json. Throws Error(storage).
-  void write(const std::filesystem::path& run) const;
+  void write(const std::filesystem::path& run);
 
   struct Line {
     std::string operation;  ///< without its layer
@@ -63,6 +63,7 @@ class Profile {
   DeviceLimits limits_;
   std::vector<Event> events_;
   double began_ = 0;
+  bool written_ = false;
   std::map<std::pair<std::string, Pass>, Line> table_;
 };
 
