@@ -3,6 +3,9 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <atomic>
+#include <memory>
 #include <random>
 
 #include "core/safetensors.h"
@@ -141,6 +144,34 @@ TEST_CASE("crash: what fails while training goes on reaches the loop, and the ol
   writer.save({.step = 3}, false);
   writer.finish();
   CHECK(pointed_checkpoint(run.path(), "latest").filename() == checkpoint_name(3));
+}
+
+TEST_CASE(
+    "crash: whoever might end the process is held off while a checkpoint is written, no longer") {
+  const NoSync quick;
+  const Trained model(1);
+  const auto held = std::make_shared<int>();
+  for (const bool in_background : {true, false}) {
+    for (const bool fails : {false, true}) {
+      const TemporaryFolder run;
+      CheckpointWriter writer(run.path(), model.model, model.optimizer, {.async = in_background});
+      writer.hold_while_writing([&] { return held; });
+      std::atomic<long> least = 100;
+      file_calls().fsync = [&](int) {
+        least = std::min(least.load(), held.use_count());
+        if (!fails) return 0;
+        errno = EIO;
+        return -1;
+      };
+      const std::string message = error_of([&] {
+        writer.save({.step = 1}, false);
+        writer.finish();
+      });
+      CHECK(message.empty() != fails);
+      CHECK(least == 2);
+      CHECK(held.use_count() == 1);
+    }
+  }
 }
 
 TEST_CASE("crash: a checkpoint holds the parameters of its step, whatever they become meanwhile") {
