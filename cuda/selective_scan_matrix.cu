@@ -49,9 +49,9 @@ __device__ inline void gate_two(float& y0, float& y1, float z0, float z1) {
 template <int kParts>
 struct ForwardShared {
   static constexpr int kRound = kBlockSteps * kParts;
-  float4 dt[kRound][kTileChannels / 4];     // see spread
+  float4 dt[kRound][kTileChannels / 4];
   float4 input[kRound][kTileChannels / 4];  // dt u
-  uint2 u[kParts][2][32];  // a lane's own, for the end of a round: registers are scarce
+  uint2 u[kRound][kTileChannels / 4];       // for the end of a round: registers are scarce
   // Of a block of steps, what a part of the states gives: [block][part][half of a lane's][lane].
   float4 y[kParts > 1 ? kParts : 1][kParts > 1 ? kParts : 1][2][kParts > 1 ? 32 : 1];
 };
@@ -131,18 +131,17 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
       const float(&x)[4] = dt[s];
       float u4[4];
       unpack_four(next_u[s], u4);
-      shared.u[me.part][s][me.lane] = next_u[s];
+      shared.u[own + s][row] = next_u[s];
       const int t = first + own + s;
       const bool starts = a.position != nullptr && t < T && a.position[first_row + t] == 0;
-      const int four = spread(2 * pair + s, row);
-      shared.dt[own + s][four] = starts ? make_float4(kLongTime, kLongTime, kLongTime, kLongTime)
-                                        : make_float4(x[0], x[1], x[2], x[3]);
+      shared.dt[own + s][row] = starts ? make_float4(kLongTime, kLongTime, kLongTime, kLongTime)
+                                       : make_float4(x[0], x[1], x[2], x[3]);
       float input[4];
 #pragma unroll
       for (int i = 0; i < 4; i++) {
         input[i] = x[i] * (u4[i] * kUncut);
       }
-      shared.input[own + s][four] = make_float4(input[0], input[1], input[2], input[3]);
+      shared.input[own + s][row] = make_float4(input[0], input[1], input[2], input[3]);
     }
     load(first + kRound);
     me.meet();
@@ -170,8 +169,7 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
           until_checkpoint = kSteps;
         }
         until_checkpoint -= kGroupSteps;
-        const float4 in = shared.input[kBlockSteps * block + kGroupSteps * s + pair]
-                                      [spread(kGroupSteps * s + pair, row)];
+        const float4 in = shared.input[kBlockSteps * block + kGroupSteps * s + pair][row];
         const float input[4] = {in.x, in.y, in.z, in.w};
         const float B[2] = {s == 0 ? B0[0] : B1[0], s == 0 ? B0[1] : B1[1]};
 #pragma unroll
@@ -180,7 +178,7 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
           Tile outer;
           me.clear(outer);
           add_outer(outer, input, B, pair == k);
-          const float4 dt4 = shared.dt[kBlockSteps * block + step][spread(step, row)];
+          const float4 dt4 = shared.dt[kBlockSteps * block + step][row];
           const float time[4] = {dt4.x, dt4.y, dt4.z, dt4.w};
 #pragma unroll
           for (int m = 0; m < 2; m++) {
@@ -234,7 +232,7 @@ __global__ void __launch_bounds__(kForwardThreads, 4)
 #pragma unroll
     for (int s = 0; s < 2; s++) {  // finish
       float u4[4], y4[4];
-      unpack_four(shared.u[me.part][s][me.lane], u4);
+      unpack_four(shared.u[own + s][row], u4);
 #pragma unroll
       for (int i = 0; i < 4; i++) {
         y4[i] = fmaf(own_y[i / 2][i % 2 * 2 + s], kUncut, D[i] * u4[i]);

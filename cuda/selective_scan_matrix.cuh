@@ -119,7 +119,7 @@ struct TilePlace {
 
 /// Where a step's four channels of lane row `row` stand among the eight fours of that step in shared memory.
 /// A quarter of a warp, whose float4 move at once, has two rows of four steps, or of every other of eight:
-/// 128 bytes apart, they would meet in the same banks (38 % of all that the backward moved, before).
+/// 128 bytes apart, they would meet in the same banks. (The forward waits for exponentials, not for banks.)
 __device__ inline int spread(int step, int row) {
   const int a = (step ^ step / 4) % 4;
   return row ^

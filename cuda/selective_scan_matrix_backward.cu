@@ -7,7 +7,8 @@
 //   gate     dz is stored; dy silu(z)
 //   reverse  lambda = C dy + a[t+1] lambda[t+1] takes the place of h[t]. Four steps at a time: dC, sum of
 //            dy h over the channels, dB, sum of dt u lambda, and the sums over the states that du and
-//            ddelta need; all four are products. dA stays in registers
+//            ddelta need; all four are products. dA stays in registers. What `finish` and the next chunk
+//            begin with is asked for before the last four
 //   finish   du, ddelta and dgate are stored; the warps' dB and dC are added up
 //
 // Nothing is added atomically: a block stores its channels' dB and dC, a sequence its dA, dD and dbias,
@@ -37,18 +38,21 @@ __device__ inline void rebuild(const Warp& warp, const SlotLane& at, const Tile&
     float input[4];
     from_float4(warp.set.input[first + pair][spread(pair, row)], input);
     const unsigned slots = at.states + unsigned(first + 1) * kSlotBytes;
+    float time[kGroupSteps][4];  // all at once: what is stored below may not be passed by a load
+#pragma unroll
+    for (int k = 0; k < kGroupSteps; k++) {
+      from_float4(warp.set.dt[first + k][spread(k, row)], time[k]);
+    }
     float y[2][4] = {};  // columns: four steps
 #pragma unroll
     for (int k = 0; k < kGroupSteps; k++) {
       Tile outer;
       warp.me.clear(outer);
       add_outer(outer, input, B, pair == k);
-      float time[4];
-      from_float4(warp.set.dt[first + k][spread(k, row)], time);
 #pragma unroll
       for (int i = 0; i < 16; i++) {
         const int m = i / 8, j = i / 4 % 2, r = i % 4;
-        const float kept = exp2_approx(time[2 * m + r / 2] * decay[m][j][r]);
+        const float kept = exp2_approx(time[k][2 * m + r / 2] * decay[m][j][r]);
         h[m][j][r] = fmaf(kept, h[m][j][r], outer[m][j][r]);
       }
       pack_tile(h, words);
@@ -69,14 +73,16 @@ __device__ inline void rebuild(const Warp& warp, const SlotLane& at, const Tile&
   }
 }
 
-/// From the last step to the first; leaves the GroupSums of every four steps.
-template <class Warp>
+/// From the last step to the first; leaves the GroupSums of every four steps. Before the last four, the
+/// slots of the others are free: `ask` fills them.
+template <class Warp, class Ask>
 __device__ inline void reverse(const Warp& warp, const SlotLane& at, const Tile& decay,
-                               Tile& adjoint, Tile& dA) {
+                               Tile& adjoint, Tile& dA, Ask ask) {
   const int row = warp.me.row, pair = warp.me.pair;
   const unsigned identity = identity_of(row, pair);
 #pragma unroll 1
   for (int s = warp.groups - 1; s >= 0; s--) {
+    if (s == 0) ask();
     const int first = kGroupSteps * s;
     const float C[2] = {warp.of_step(1, first + pair, 0), warp.of_step(1, first + pair, 1)};
     const unsigned B[2] = {warp.of_states(0, first + row % 4, 0),
@@ -94,7 +100,9 @@ __device__ inline void reverse(const Warp& warp, const SlotLane& at, const Tile&
     for (int k = 0; k < kGroupSteps; k++) {
       sum_channels(states, by_channel + unsigned(k + 1) * kSlotBytes, weights, k, pair);
     }
-#pragma unroll 2  // more at once would spill
+    float4 next_dt = warp.set.dt[first + kGroupSteps - 1][spread(kGroupSteps - 1, row)];
+    constexpr int kAtOnce = Warp::kAtOnce;
+#pragma unroll kAtOnce
     for (int k = kGroupSteps - 1; k >= 0; k--) {
       Tile before;
       load_tile(before, by_state + unsigned(k) * kSlotBytes, identity);
@@ -103,7 +111,9 @@ __device__ inline void reverse(const Warp& warp, const SlotLane& at, const Tile&
       pack_tile(adjoint, words);
       store_tile(by_state + unsigned(k + 1) * kSlotBytes, words);
       float dt[4], from_decay[4] = {};
-      from_float4(warp.set.dt[first + k][spread(k, row)], dt);
+      from_float4(next_dt, dt);
+      const int next = max(k - 1, 0);
+      next_dt = warp.set.dt[first + next][spread(next, row)];
 #pragma unroll
       for (int i = 0; i < 16; i++) {
         const int m = i / 8, j = i / 4 % 2, r = i % 4, channel = 2 * m + r / 2;
@@ -158,10 +168,9 @@ __global__ void __launch_bounds__(kBackwardThreads, 3)
     const int chunks = static_cast<int>(a.chunks);
     const int begin = static_cast<int>(a.batch * warp.share / a.shares);
     const int end = static_cast<int>(a.batch * (warp.share + 1) / a.shares);
-    typename Warp::Ahead ahead;
     if (chunks > 0) {
+      warp.ask_for(begin, chunks - 1);
       warp.copy_selection(begin, chunks - 1);
-      warp.load_ahead(begin, chunks - 1, ahead);
     }
     await_stages<0>();
     __syncthreads();
@@ -172,28 +181,38 @@ __global__ void __launch_bounds__(kBackwardThreads, 3)
       for (int chunk = chunks - 1; chunk >= 0; chunk--) {
         warp.begin_chunk(chunk);
         Words start;
-        warp.first_state(chunk, ahead, start);
+        warp.first_state(chunk, start);
         typename Warp::Gated gated;
         warp.load(gated);
-        warp.prepare(ahead);
+        typename Warp::OwnRows u;
+        warp.take(Warp::kU, u);
+        warp.prepare(u);
         store_tile(at.states, start);
         me.meet();
 
         rebuild(warp, at, decay);
         me.meet();
-        warp.gate(gated);
+        warp.gate(gated, u);
         me.meet();
-        reverse(warp, at, decay, adjoint, dA);
+        const bool more = chunk > 0 || b + 1 < end;
+        const int next_b = chunk > 0 ? b : b + 1, next = chunk > 0 ? chunk - 1 : chunks - 1;
+        reverse(warp, at, decay, adjoint, dA, [&] {
+          warp.ask_for_u();
+          if (more) warp.ask_for(next_b, next);
+          end_stage();
+        });
 
-        uint2 u[Warp::kOwn];
-        warp.load_u(u);
+        typename Warp::Factors factors;
+        warp.load(factors);
         __syncthreads();
-        if (chunk > 0 || b + 1 < end) {
-          const int next_b = chunk > 0 ? b : b + 1, next = chunk > 0 ? chunk - 1 : chunks - 1;
+        if (more) {
           warp.copy_selection(next_b, next);
-          warp.load_ahead(next_b, next, ahead);
+        } else {
+          end_stage();
         }
-        warp.finish(u);
+        await_stages<1>();  // all but the selection
+        warp.take(Warp::kThisU, u);
+        warp.finish(u, factors);
         warp.store_selection_sums();
         await_stages<0>();
         __syncthreads();  // the next chunk overwrites everything

@@ -37,21 +37,29 @@ struct BackwardPhases : BackwardWarp<kParts, kLean, kGate> {
   using Base::Base;
   using Base::group, Base::share, Base::pass, Base::kN, Base::kOwn;
   using Base::has_gate, Base::has_z, Base::starts, Base::row_of, Base::own_row, Base::four;
-  using Base::load_p, Base::make_p, Base::each_own, Base::clear_beyond;
+  using Base::load_p, Base::make_p, Base::each_own, Base::clear_beyond, Base::coming,
+      Base::coming_bias;
   using typename Base::Shared;
 
   /// Where the lane's four channels of a step that it prepares stand.
   __device__ int own_four() const { return spread(me.pair, me.row); }
 
+  using OwnRows = uint2[kOwn];  // of the steps that a lane prepares
+  __device__ void take(typename Base::Coming what, OwnRows& rows) const {
+#pragma unroll
+    for (int o = 0; o < kOwn; o++) {
+      rows[o] = coming(what, o);
+    }
+  }
   /// dt and dt u.
-  __device__ void prepare(const typename Base::Ahead& ahead) const {
+  __device__ void prepare(const OwnRows& own_u) const {
     float bias[4];
-    me.load_four(a.bias, bias);
+    from_float4(coming_bias(), bias);
     each_own([&](int, int step, int o) {
       const unsigned row = row_of(first + step);
       float p[4], u[4], dt[4], input[4];
-      make_p(ahead.delta[o], ahead.gate[o], bias, p);
-      unpack_four(ahead.u[o], u);
+      make_p(coming(Base::kDelta, o), has_gate() ? coming(Base::kGateOf, o) : uint2{}, bias, p);
+      unpack_four(own_u[o], u);
 #pragma unroll
       for (int i = 0; i < 4; i++) {
         dt[i] = short_softplus(p[i]);
@@ -71,7 +79,7 @@ struct BackwardPhases : BackwardWarp<kParts, kLean, kGate> {
   }
 
   struct Gated {  // what `gate` reads
-    uint2 z[kOwn], dy[kOwn];
+    OwnRows z, dy;
   };
   __device__ void load(Gated& gated) const {
 #pragma unroll
@@ -82,11 +90,9 @@ struct BackwardPhases : BackwardWarp<kParts, kLean, kGate> {
     }
   }
   /// dz, and dy silu(z) in place of y.
-  __device__ void gate(const Gated& gated) const {
+  __device__ void gate(const Gated& gated, const OwnRows& own_u) const {
     float D[4];
     me.load_four(a.D, D);
-    uint2 own_u[kOwn];
-    load_u(own_u);
     each_own([&](int, int step, int o) {
       const bool there = first + step < T;
       float dy[4];
@@ -125,19 +131,26 @@ struct BackwardPhases : BackwardWarp<kParts, kLean, kGate> {
   __device__ const GroupSums& sums_of(int warp, int s) const {
     return *reinterpret_cast<const GroupSums*>(shared.slots[warp][kGroupSteps * s + 1]);
   }
-  __device__ void load_u(uint2 (&u)[kOwn]) const {
+  /// What `finish` reads beside: for dgate and the gate's share of ddelta, delta and the gate.
+  struct Factors {
+    float D[4];
+    OwnRows delta, gate;
+  };
+  __device__ void load(Factors& factors) const {
+    me.load_four(a.D, factors.D);
+    if (!has_gate()) return;
 #pragma unroll
     for (int o = 0; o < kOwn; o++) {
-      u[o] = four(a.u, a.u_stride, own_row(o));
+      factors.delta[o] = four(a.delta, a.delta_stride, own_row(o));
+      factors.gate[o] = four(a.gate, a.gate_stride, own_row(o));
     }
   }
   /// du, ddelta and dgate.
-  __device__ void finish(const uint2 (&own_u)[kOwn]) const {
-    float D[4];
-    me.load_four(a.D, D);
+  __device__ void finish(const OwnRows& own_u, const Factors& factors) const {
+    float sum_of_D[4] = {}, sum_of_p[4] = {};
     each_own([&](int s, int step, int o) {
       const unsigned row = row_of(first + step);
-      float u[4], dt[4], dy[4], from_input[4], from_decay[4], of_u[4], of_p[4], of_D[4];
+      float u[4], dt[4], dy[4], from_input[4], from_decay[4], of_u[4], of_p[4];
       unpack_four(own_u[o], u);
       from_float4(set.dt[step][own_four()], dt);
       if (starts(row)) {
@@ -170,17 +183,19 @@ struct BackwardPhases : BackwardWarp<kParts, kLean, kGate> {
         // from_decay is in units of log2: decay = A log2(e).
         const float ddt = fmaf(u[i], from_input[i], from_decay[i] * (kUncut / kLog2E));
         of_p[i] = ddt * sigmoid_of_softplus(dt[i]);
-        of_u[i] = fmaf(D[i], dy[i], dt[i] * from_input[i]);
-        of_D[i] = dy[i] * u[i];
+        of_u[i] = fmaf(factors.D[i], dy[i], dt[i] * from_input[i]);
       }
       if (!me.valid || first + step >= T) return;
-      add_float4(shared.totals[0][threadIdx.x], of_D);
-      add_float4(shared.totals[1][threadIdx.x], of_p);
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        sum_of_D[i] = fmaf(dy[i], u[i], sum_of_D[i]);
+        sum_of_p[i] += of_p[i];
+      }
       put_four<kLean>(a.du, a.du_stride, row, me.d, of_u, a.du_add);
       if (has_gate()) {
         float delta[4], gate[4];
-        unpack_four(four(a.delta, a.delta_stride, row), delta);
-        unpack_four(four(a.gate, a.gate_stride, row), gate);
+        unpack_four(factors.delta[o], delta);
+        unpack_four(factors.gate[o], gate);
 #pragma unroll
         for (int i = 0; i < 4; i++) {
           delta[i] *= of_p[i];
@@ -190,6 +205,8 @@ struct BackwardPhases : BackwardWarp<kParts, kLean, kGate> {
       }
       put_four<kLean>(a.ddelta, a.ddelta_stride, row, me.d, of_p, a.ddelta_add);
     });
+    add_float4(shared.totals[0][threadIdx.x], sum_of_D);
+    add_float4(shared.totals[1][threadIdx.x], sum_of_p);
   }
 
   /// The block's dB and dC: a thread has one column of every kAtOnce-th step.

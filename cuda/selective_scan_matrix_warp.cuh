@@ -65,6 +65,7 @@ struct BackwardWarp {
   using Shared = BackwardShared<kParts>;
   static constexpr int kOwn = (kGroups + kParts - 1) / kParts;  // groups of steps it prepares
   static constexpr int kN = Shared::kN;
+  static constexpr int kAtOnce = kGate ? 1 : 2;  // reverse steps; more would spill
   const ScanArgs& a;
   Shared& shared;
   TilePlace<kParts> me;
@@ -169,13 +170,36 @@ struct BackwardWarp {
     return shared.selection[step][which * (kN / 2) + me.n / 2 + 4 * j + me.pair];
   }
 
-  /// What a chunk begins with: asked for while the chunk before it ends, and all at once, so that its
-  /// way from memory is waited for once at most.
-  struct Ahead {
-    uint2 delta[kOwn], u[kOwn], gate[kOwn];
-    uint2 states[2][2];  // of the checkpoint: [j][state 8 j + 2 pair + ...], four channels
-  };
-  __device__ void load_ahead(int sequence, int chunk, Ahead& ahead) const {
+  /// What is on its way to a lane while the last four steps of a chunk are reversed: it lies where slots
+  /// are free by then, behind the GroupSums of the other eight steps. Only the lane itself reads it, so that
+  /// await_stages is enough.
+  enum Coming { kThisU, kDelta, kU, kGateOf, kStates = kGateOf + 1 };
+  __device__ uint2& coming(int what, int i) const {
+    // Rows of a step stand together, as they come; half a warp, which reads at once, has four rows.
+    const int place = me.pair * 8 + (me.row ^ me.pair / 2 * 4);
+    return what < kGateOf ? free_of(2)[(what * kOwn + i) * 32 + place]
+                          : free_of(1)[((what - kGateOf) * kOwn + i) * 32 + place];
+  }
+  __device__ float4& coming_bias() const {
+    return reinterpret_cast<float4*>(free_of(1) + (kOwn + 4) * 32)[me.lane];
+  }
+  /// Behind the GroupSums of a group of steps.
+  __device__ uint2* free_of(int group) const {
+    constexpr int kFree = int(kGroupSteps * kSlotBytes - sizeof(GroupSums));
+    static_assert(kGroups == 3 && 3 * kOwn * 32 * int(sizeof(uint2)) <= kFree);
+    static_assert((kOwn + 4) * 32 * int(sizeof(uint2)) + 32 * int(sizeof(float4)) <= kFree);
+    return reinterpret_cast<uint2*>(
+        reinterpret_cast<GroupSums*>(shared.slots[me.warp][kGroupSteps * group + 1]) + 1);
+  }
+  /// Asks for the chunk's u again; registers do not last through the sweeps.
+  __device__ void ask_for_u() const {
+#pragma unroll
+    for (int o = 0; o < kOwn; o++) {
+      copy_ahead<8>(&coming(kThisU, o), Rows(a.u, a.u_stride).address(own_row(o), me.d), true);
+    }
+  }
+  /// Asks for what a chunk begins with.
+  __device__ void ask_for(int sequence, int chunk) const {
     TilePlace<kParts> there = me;
     there.b = sequence;
     const unsigned from = checkpoint(a, there, max(chunk, 1));
@@ -186,21 +210,24 @@ struct BackwardWarp {
     for (int j = 0; j < 2; j++) {
 #pragma unroll
       for (int k = 0; k < 2; k++) {
-        ahead.states[j][k] = make_uint2(0, 0);
-        if (8 * j < states) ahead.states[j][k] = all[(from + unsigned(8 * j + k) * channels) / 4];
+        copy_ahead<8>(&coming(kStates, 2 * j + k),
+                      all + (from + unsigned(8 * j + k) * channels) / 4, 8 * j < states);
       }
     }
+    copy_ahead<16>(&coming_bias(), static_cast<const float*>(a.bias) + me.d, true);
 #pragma unroll
     for (int o = 0; o < kOwn; o++) {
       const int t = chunk * kSteps + kGroupSteps * (me.part + o * kParts) + me.pair;
       const unsigned row = unsigned(sequence * T + min(t, T - 1));
-      ahead.delta[o] = four(a.delta, a.delta_stride, row);
-      ahead.u[o] = four(a.u, a.u_stride, row);
-      if (has_gate()) ahead.gate[o] = four(a.gate, a.gate_stride, row);
+      copy_ahead<8>(&coming(kDelta, o), Rows(a.delta, a.delta_stride).address(row, me.d), true);
+      copy_ahead<8>(&coming(kU, o), Rows(a.u, a.u_stride).address(row, me.d), true);
+      if (has_gate()) {
+        copy_ahead<8>(&coming(kGateOf, o), Rows(a.gate, a.gate_stride).address(row, me.d), true);
+      }
     }
   }
   /// The state before the chunk, as it lies in a slot.
-  __device__ void first_state(int chunk, const Ahead& ahead, Words& words) const {
+  __device__ void first_state(int chunk, Words& words) const {
     if (chunk == 0) {
       Tile h;
       me.load_state(a, a.initial_state, h);
@@ -211,9 +238,9 @@ struct BackwardWarp {
 #pragma unroll
       for (int e = 0; e < 2; e++) {
         const unsigned select = e == 0 ? 0x5410 : 0x7632;
-        const uint2(&pair)[2] = ahead.states[j];
-        words[0][2 * j + e] = __byte_perm(pair[0].x, pair[1].x, select);
-        words[1][2 * j + e] = __byte_perm(pair[0].y, pair[1].y, select);
+        const uint2 even = coming(kStates, 2 * j), odd = coming(kStates, 2 * j + 1);
+        words[0][2 * j + e] = __byte_perm(even.x, odd.x, select);
+        words[1][2 * j + e] = __byte_perm(even.y, odd.y, select);
       }
     }
   }
