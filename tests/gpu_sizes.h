@@ -1,6 +1,7 @@
 // Longer sequences and wider rows for the operations on a GPU than the CPU's own tests need.
 #pragma once
 
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
 #include <initializer_list>
