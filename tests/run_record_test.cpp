@@ -129,10 +129,9 @@ TEST_CASE("run record: the report shows the paper's row and how to run it again"
   const Resolved resolved = settings_for(folder / "a");
   finish_run(resolved);
   const std::string report = read_plainly(folder / "a/report.md");
-  for (const char* part :
-       {"# mamba trained on standard, preset pocket", "99.50", "99.72", "15.44", "22.37",
-        "123,456 parameters", "| 32x8 | 99.00 | 10.00 | 20.00 |", "compare the order",
-        "config.toml\n", "| train.lr | 0.5 | this run |"}) {
+  for (const char* part : {"# mamba trained on standard, preset pocket", "99.50", "99.72", "15.44",
+                           "22.37", "123,456 parameters", "| 32x8 | 99.00 | 10.00 | 20.00 |",
+                           "compare the order", "config.toml\n", "| train.lr | 0.5 | this run |"}) {
     CHECK_MESSAGE(mentions(report, part), part);
   }
   CHECK(!mentions(report, "| nan"));

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -101,8 +103,8 @@ std::size_t cell_named(const MqarTask& task, const std::string& name) {
 DataOutcome run_show(const Words& words) {
   const ExampleSource source = source_of(words, "show");
   const MqarTask& task = source.task();
-  const std::size_t cell =
-      words.has("cell") ? cell_named(task, *words.value("cell")) : std::size_t{0};
+  const std::optional<std::string> named = words.value("cell");
+  const std::size_t cell = named ? cell_named(task, *named) : std::size_t{0};
   const std::int64_t index = whole_number(words, "example", 0);
   require(!source.set || index < source.count(cell), ExitCode::usage,
           "--example must be below {}, got {}", source.count(cell), index);
