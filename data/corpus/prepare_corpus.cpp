@@ -136,7 +136,7 @@ void tokenise(const CorpusPlan& plan, const Tokenizer& tokenizer, const CorpusBu
     w.records.clear();
     for (const Record& record : w.batch.records) {
       const RecordText text = text_of(w.batch, record, plan.files[w.batch.file], reading, w.space);
-      tokenizer.encode(text.text, w.ids);
+      tokenizer.encode_valid(text.text, w.ids);
       w.records.push_back({w.ids.size(), text.text.size(), text.replaced});
     }
   };

@@ -112,13 +112,17 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view utf8) const {
 }
 
 void Tokenizer::encode(std::string_view text, Ids& out) const {
-  require(text.size() <= kMostTextBytes, ExitCode::data,
-          "a text of {} bytes is longer than the {} that can be tokenized as one", text.size(),
-          kMostTextBytes);
   if (const auto bad = first_invalid_utf8(text)) {
     fail(ExitCode::data, "the text is not valid UTF-8: byte {} is {:#04x}", *bad + 1,
          static_cast<unsigned char>(text[*bad]));
   }
+  encode_valid(text, out);
+}
+
+void Tokenizer::encode_valid(std::string_view text, Ids& out) const {
+  require(text.size() <= kMostTextBytes, ExitCode::data,
+          "a text of {} bytes is longer than the {} that can be tokenized as one", text.size(),
+          kMostTextBytes);
   const auto room =
       model_->rooms.take([&] { return std::make_unique<Model::Room>(model_->pairs); });
   std::size_t done = 0;

@@ -40,6 +40,8 @@ class Tokenizer {
   /// not valid UTF-8 or longer than 2^31 - 1 bytes. Takes time O(n log n) for any text.
   std::vector<std::int32_t> encode(std::string_view utf8) const;
   void encode(std::string_view utf8, std::vector<std::int32_t>& append_to) const;
+  /// The same of a text that is known to be valid UTF-8.
+  void encode_valid(std::string_view utf8, std::vector<std::int32_t>& append_to) const;
   /// Each document by itself, on all threads.
   std::vector<std::vector<std::int32_t>> encode_documents(
       std::span<const std::string_view> documents) const;
