@@ -254,6 +254,8 @@ TEST_CASE("repro: a report on language models alone says what of it can be a tar
   const TemporaryFolder folder;
   ReproOptions options = table_one(folder.path());
   options.wanted = {.tables = {"4"}, .figures = {}};
+  options.tests = false;  // what was tested is read, whether or not the files are there still
+  CHECK(plan_runs(options).front().tests.size() == 4);
   const ReproReport report =
       make_repro_report(options, outcomes_of(plan_runs(options), folder.path()), Device::cpu);
   CHECK(mentions(report.verdicts, "only the perplexity can be a target"));

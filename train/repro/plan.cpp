@@ -50,7 +50,7 @@ PlannedRun planned(const ReproOptions& options, const Training& training, double
     if (trial.training == training) run.tests.push_back(trial.test);
   }
   if (is_language_model(run.settings)) {
-    run.tests = language_tests_there(run.settings, run.tests);
+    if (options.tests) run.tests = language_tests_there(run.settings, run.tests);
     run.language_items = repro_level(options.level).language_items;
   }
   return run;

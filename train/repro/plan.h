@@ -13,6 +13,7 @@
 namespace farsight {
 
 struct ReproOptions {
+  bool tests = true;  ///< tests are to be made: those that lack their files are left out
   std::string level = "pocket";
   Wanted wanted = all_exhibits();
   std::int64_t seeds = 1;       ///< 42, 43, ...

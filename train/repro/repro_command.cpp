@@ -107,6 +107,7 @@ ReproCommand command_of(const Words& words) {
   command.jobs = integer(words, "jobs", 1024, 0);
   command.dry_run = words.has("dry-run");
   command.report_only = words.has("report-only");
+  options.tests = !command.report_only;
   command.overwrite = words.has("overwrite");
   return command;
 }
