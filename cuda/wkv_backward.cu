@@ -17,7 +17,7 @@ namespace {
 
 using namespace wkv_parts;
 
-/// The adjoints (P, R) of models.md 6 a step earlier: behind step i, then before it.
+/// The adjoints (P, R) of ops/wkv.h a step earlier: behind step i, then before it.
 template <class T, int V>
 __device__ Sums before(const Sums& s, const Steps<T, V>& steps, int i, int j, float w, float v,
                        float dwkv) {

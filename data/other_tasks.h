@@ -14,10 +14,11 @@
 //   induction       .. m x .. m .                    x is predicted from the second mark; the first
 //                                                    one anywhere before
 //
-// Copying follows the released development tree (tasks.md section 9), whose ids are 2 to 4,097 and
-// whose mark is 4,099; copying token by token given the truth is right as a whole exactly when
-// greedy generation is. Selective copying and induction heads: Gu & Dao, "Mamba" (2023), section
-// 4.1. `pairs` of a cell are the tokens to copy, each a pair of its own, or 1.
+// Copying follows the authors' code (custom_dataset/Copy_ywj.py under tmp_code/state-space-model of
+// ZetangForward/Global_Mamba), whose ids are 2 to 4,097 and whose mark is 4,099; copying token by
+// token given the truth is right as a whole exactly when greedy generation is. Selective copying
+// and induction heads: Gu & Dao, "Mamba" (2023), section 4.1. `pairs` of a cell are the tokens to
+// copy, each a pair of its own, or 1.
 #pragma once
 
 #include "data/mqar.h"

@@ -34,8 +34,8 @@ Breakdown breakdown_of(const MqarTask& task, std::span<const PairAnswer> answers
 /// cells without answers. The answers of an example stand side by side.
 std::vector<Ceiling> ceilings_of(const MqarTask& task, std::span<const PairAnswer> answers);
 
-/// Of position robustness (tasks.md 4.1): the share of queries answered with the value of each
-/// section of the context, and with none of them, in percent; the mean over cells.
+/// Of position robustness (docs/tasks.md; Figure 6a): the share of queries answered with the value
+/// of each section of the context, and with none of them, in percent; the mean over cells.
 struct SectionShares {
   std::array<double, 4> section{};  ///< 0-25, 25-50, 50-75, 75-100 % of the first half
   double none = 0;

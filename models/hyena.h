@@ -1,6 +1,6 @@
 // Hyena (Poli et al., 2023), in the two forms that the paper's comparison knows.
 //
-// A layer (models.md 4), r the residual stream, which LayerNorms read and which stays f32:
+// A layer (Poli et al., section 3), r the residual stream, always f32, which LayerNorms read:
 //   [chunks] = conv1d(in_proj(LN1(r)))          depthwise, causal, 3 taps, over 3 d_model channels
 //   r += out_proj( post * (k (*) (v pre) + bias (v pre)) )       k: as long as the sequence
 //   r += fc2(gelu(fc1(LN2(r))))

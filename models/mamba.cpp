@@ -117,8 +117,8 @@ Mamba::Layer Mamba::make_layer(std::int64_t index) const {
   layer.conv_bias = {{I}, by_fan_in(c.d_conv)};
   layer.x_proj = {{R + 2 * N, I}, by_fan_in(I), Role::matrix};
   layer.dt_proj = {{I, R}, by_fan_in(R), Role::matrix};
-  // The released trainer resets every Linear bias to 0, dt's too: its delta starts at 0.69 instead
-  // of 0.001 to 0.1 (models.md 1.3).
+  // The authors' models/MambaPreTrainedModel.py knows the library's mixer, not their own, and
+  // resets every Linear bias to 0, dt's too: delta starts at 0.69 instead of 0.001 to 0.1.
   layer.dt_bias = {
       {I}, standard ? Distribution{inverse_softplus_time, 1e-3, 1e-1} : Distribution::constant(0)};
   layer.A_log = {{I, N}, {log_of_state}};

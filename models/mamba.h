@@ -1,7 +1,7 @@
 // Mamba (Gu and Dao, 2023) with, optionally, the global selection gate of "Revealing and Mitigating
 // the Local Pattern Shortcuts of Mamba" (You et al., 2024, equations 7 and 8).
 //
-// A layer (models.md 1.1 and 2), r the residual stream:
+// A layer (Gu and Dao, section 3.4), r the residual stream:
 //   [x_in; z] = in_proj(RMSNorm(r))
 //   u = silu(conv1d(x_in))                       depthwise, causal, 4 taps
 //   [dt; B; C] = x_proj(u)

@@ -75,7 +75,7 @@ GateFlops gate_flops(const GateSizes& sizes) {
 }
 
 MambaGate::Linear MambaGate::make_linear(std::int64_t in, std::int64_t out) const {
-  // The released trainer resets the bias of every Linear to 0 (models.md 1.3).
+  // The authors' models/MambaPreTrainedModel.py resets the bias of every Linear to 0.
   const bool standard = sizes_.init == Init::standard;
   return {.weight = {{out, in}, by_fan_in(in), Role::matrix},
           .bias = {{out}, standard ? by_fan_in(in) : Distribution::constant(0)}};

@@ -1,5 +1,8 @@
-// The module of a Mamba layer that sees further than the short convolution (models.md 2 and 2.1).
-// x_in is the first half of in_proj's output, u the short convolution's output, q = dt_proj(dt), and
+// The module of a Mamba layer that sees further than the short convolution: global selection
+// (equations 7 and 8 of "Revealing and Mitigating the Local Pattern Shortcuts of Mamba"), and what
+// else the authors' code has (ZetangForward/Global_Mamba, models/custom_mamba_v3_fast_dev.py and
+// models/modules/). x_in is the first half of in_proj's output, u the short convolution's output,
+// q = dt_proj(dt), and
 //   s = silu(convolution of x_in with gate_kernel taps)
 //
 //   longconv        q <- q s                                             the paper's global selection
@@ -12,8 +15,8 @@
 //
 // q changes before dt's bias is added; a changed u is what x_proj and the scan read. Attention is
 // causal, of one head as wide as I, with rotary positions on all neighbouring pairs of dims; dropout
-// stands where BERT has it behind the projection, not on the weights (the notes that models.md keeps
-// of the authors' code do not say which). And
+// stands where BERT has it behind the projection, while the authors' models/modules/attention.py
+// has it on the weights. And
 //   flash(x) = a sigmoid(b),  [a; b] = output(dropout(gelu(convolution of x by k' + D x), 0.2))
 // where k' is the kernel with weights below 0.003 squashed to 0 and the dropout's mask is the same at
 // every time (Fu et al., 2023).

@@ -4,7 +4,7 @@
 // number of a layer and means the same number on both sides. Sources: the state dicts of
 // transformers (mamba, gpt_neox, rwkv), of state-spaces/mamba, of BlinkDL/RWKV-LM (RWKV-4), of
 // HazyResearch/safari and HazyResearch/zoology (Hyena), and of the released code of the paper
-// (models.md 1.2, 2, 3 and 5.2).
+// (ZetangForward/Global_Mamba).
 #pragma once
 
 #include <cstdint>

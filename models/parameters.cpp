@@ -17,7 +17,8 @@ std::int64_t aligned(std::int64_t count) {
   return (count + kAlignElements - 1) / kAlignElements * kAlignElements;
 }
 
-/// The position features of an implicit filter (models.md 4.1).
+/// The position features of an implicit filter (Poli et al., 2023, section 3.3; PositionalEmbedding
+/// of HazyResearch/safari).
 double time_feature(std::int64_t row, std::int64_t rows, std::int64_t column,
                     std::int64_t columns) {
   const double t = static_cast<double>(row), length = static_cast<double>(rows);

@@ -14,7 +14,7 @@
 
 namespace farsight {
 
-/// Which of the existing initialisations of a model (models.md 1.3).
+/// Which of the existing initialisations of a model.
 enum class Init : std::uint8_t {
   standard,  ///< the original author's
   released   ///< what the paper's released code does when it trains from scratch
@@ -24,7 +24,7 @@ enum class Init : std::uint8_t {
 enum class Storage : std::uint8_t {
   f32,  ///< f64 for a model computed in f64
   bf16  ///< parameters and moments hold only values that bf16 has, as when a whole model is cast to
-        ///< it (models.md 4.1, 5.1); they still lie in f32 (f64)
+        ///< it, as the authors' Hyena and RWKV are; they still lie in f32 (f64)
 };
 
 /// How one tensor starts. Numbers come from Philox keyed by (seed, name), so they depend neither on
@@ -37,7 +37,7 @@ struct Distribution {
     log_of_state,           ///< log(n + 1) for column n: A_log of the S4D-real initialisation
     inverse_softplus_time,  ///< softplus^-1(t), t = exp(U(log a, log b)) but at least 1e-4: dt bias
     time_features,  ///< of [1, L, 2 n + 1]: in row t, t / (L - 1), then n cosines and n sines of -t
-    // RWKV-4, column h of D (models.md 5.1):
+    // RWKV-4, column h of D (RWKV_TimeMix in RWKV-v4/src/model.py of BlinkDL/RWKV-LM):
     decay_of_channel,  ///< -5 + 8 (h / (D - 1))^a
     zigzag,            ///< a, a + 1/2, a - 1/2 in turns
     power_of_channel   ///< (h / D)^a + b

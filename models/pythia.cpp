@@ -15,7 +15,7 @@
 namespace farsight {
 namespace {
 
-/// The authors train it with the Hugging Face class and its initialiser (models.md 3).
+/// The authors train it with the Hugging Face class (GPTNeoXForCausalLM) and its initialiser.
 constexpr double kDeviation = 0.02;
 
 Parameter matrix(std::int64_t out, std::int64_t in) {

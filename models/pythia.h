@@ -1,6 +1,6 @@
 // Pythia (Biderman et al., 2023): the GPT-NeoX transformer with attention and MLP side by side.
 //
-// A layer (models.md 3), x the residual stream:
+// A layer (Black et al., 2022, section 2.1), x the residual stream:
 //   x += dense(attention(query_key_value(LN1(x)))) + dense_4h_to_h(gelu(dense_h_to_4h(LN2(x))))
 // and logits = embed_out * LN(x): the head is a matrix of its own. Rotary positions on the first
 // part of every head's dims; biases everywhere but in the head; the exact GELU.

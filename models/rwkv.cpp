@@ -28,7 +28,8 @@ Parameter vector_of(std::int64_t size, double value) {
 Parameter normal_matrix(std::int64_t out, std::int64_t in, double deviation) {
   return {{out, in}, Distribution::normal(deviation), Role::matrix};
 }
-/// As torch.nn.Linear begins: RWKV's own initialiser is not called (models.md 5.1).
+/// As torch.nn.Linear begins: RWKV's own initialiser, init_rwkv in models/mixers/rwkv.py of the
+/// authors' code, is called nowhere in it.
 Parameter uniform_matrix(std::int64_t out, std::int64_t in) {
   return {{out, in}, Distribution::uniform(1 / std::sqrt(static_cast<double>(in))), Role::matrix};
 }

@@ -1,8 +1,8 @@
 // RWKV-4 (Peng et al., 2023), in the two forms that the paper's comparison knows.
 //
-// Time mixing (models.md 5.1), x a normalised token and x' the one before it:
+// Time mixing (Peng et al., section 3.1), x a normalised token and x' the one before it:
 //   k = key (mix_k x + (1 - mix_k) x'),  v and r likewise,  y = output( sigmoid(r) wkv(k, v) )
-// Channel mixing (models.md 5.2):
+// Channel mixing (the same section):
 //   k = key (mix_k x + (1 - mix_k) x'),  r likewise,  y = sigmoid(r) (value max(k, 0)^2)
 // A layer adds both to the residual stream s, which stays f32:
 //   s += time(LN1(s));  s += channel(LN2(s))

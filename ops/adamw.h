@@ -3,7 +3,8 @@
 // gradient_norm:  norm[0] = sqrt(sum g^2), summed in f64 over fixed blocks; not finite if any g is not.
 //   norm[1] becomes 1 then, and stays: adamw_step moves nothing as long as it is not 0, so that whoever
 //   looks at the norm a step late finds the parameters that gave it.
-// adamw_step (Loshchilov and Hutter, 2019; training.md 1), t the number of steps from 1:
+// adamw_step (Loshchilov and Hutter, 2019; in the order of transformers.AdamW, which the authors'
+// src/train_dev2.py takes), t the number of steps from 1:
 //   g' = g * min(1, norm_limit / norm)  clip by norm
 //   g' = clamp(g', -limit, limit)       clip by value
 //   m = beta1 m + (1 - beta1) g'        v = beta2 v + (1 - beta2) g'^2

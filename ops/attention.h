@@ -1,5 +1,5 @@
-// Causal softmax attention with partial rotary positions (models.md 3; Vaswani et al., 2017; Su et
-// al., 2021), on the fused projection of GPT-NeoX: head h of qkv is q | k | v side by side.
+// Causal softmax attention with partial rotary positions (Vaswani et al., 2017; Su et al., 2021),
+// on the fused projection of GPT-NeoX (Black et al., 2022), head h of which is q | k | v.
 //
 //   q'_t, k'_t: dims (i, i + rotary/2), i < rotary/2, turned by the angle p_t base^(-2i/rotary);
 //     p_t is the position of token t in its sequence; the other dims as they are
@@ -9,7 +9,7 @@
 //   qkv: [B, T, H 3 hd], rows may be strided    y: [B, T, H hd]    hd <= kAttentionMaxHead
 //   position: [B, T] i32, the index of a token in its own sequence, for packed rows. Absent: a row
 //     is one sequence.
-// Angles, scores, softmax and sums in f32 (f64). Gradients (models.md 6), with D = rowsum(dy y):
+// Angles, scores, softmax and sums in f32 (f64). Gradients, with D = rowsum(dy y):
 //   dv = P^T dy;  dS = P (dy v^T - D);  dq' = dS k' / sqrt(hd);  dk' = dS^T q' / sqrt(hd);
 //   dq, dk: turned back. P is computed again from the log-sum-exp of each row.
 #pragma once

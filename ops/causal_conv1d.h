@@ -8,7 +8,7 @@
 //     a sequence fed in chunks gives what it gives whole, gradients included.
 //   position: [B, T] i32, the index of a token in its own sequence, for packed rows: taps do not
 //     reach behind the last position 0. Absent: a row is one sequence.
-// Gradients (models.md 6), c = dy silu'(m): dx[s] = sum_j w[j] c[s+(K-1)-j],
+// Gradients, c = dy silu'(m): dx[s] = sum_j w[j] c[s+(K-1)-j],
 //   dw[j] += sum_{b,t} c[t] x[t-(K-1)+j],  dbias += sum c.
 #pragma once
 

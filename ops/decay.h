@@ -1,4 +1,4 @@
-// The window of an implicit filter, exponential in time (models.md 4.1):
+// The window of an implicit filter, exponential in time (Poli et al., 2023, section 3.3):
 //
 //   y[t,d] = x[t,d] exp(-rate[d] t / span)
 //

@@ -1,6 +1,6 @@
-// The matrices of the selective scan: the hidden attention of Mamba (Ali et al., 2024; results.md 7,
-// equation 5 of the paper). Unrolling h[t] = exp(dt[t] A) h[t-1] + dt[t] B[t] u[t], y[t] = C[t] h[t]
-// from h = 0 gives, for channel c,
+// The matrices of the selective scan: the hidden attention of Mamba (Ali et al., 2024; equation 5
+// of "Revealing and Mitigating the Local Pattern Shortcuts of Mamba"). Unrolling
+// h[t] = exp(dt[t] A) h[t-1] + dt[t] B[t] u[t], y[t] = C[t] h[t] from h = 0 gives, for channel c,
 //
 //   W_c[t,s] = sum_n C[t,n] ( prod_{k=s+1..t} exp(dt[k,c] A[c,n]) ) dt[s,c] B[s,n]
 //            = dt[s,c] sum_n C[t,n] B[s,n] exp(A[c,n] (S[t,c] - S[s,c])),    S[t] = sum_{k<=t} dt[k]

@@ -8,7 +8,7 @@
 //   w, b: [D] f32 (f64)
 // Two outputs are for the parallel block of GPT-NeoX, whose attention and MLP read differently
 // scaled copies of one normalised stream: mean and variance are computed once.
-// Gradient (models.md 6), with r = 1/sqrt(var + eps), g = sum of dy_i w_i:
+// Gradient, with r = 1/sqrt(var + eps), g = sum of dy_i w_i:
 //   ds = dsum + r (g - mean(g) - n mean(g n)),   dresidual = dx = ds,
 //   dw_i += sum over rows of dy_i n,   db_i += sum over rows of dy_i.
 #pragma once

@@ -1,5 +1,5 @@
 // Gated causal convolution with a kernel as long as the sequence: what a Hyena layer does between
-// its projections (Poli et al., 2023; models.md 4.1 and 6).
+// its projections (Poli et al., 2023, sections 3.1 and 3.3).
 //
 //   w = v pre        m[b,t,d] = sum_{l <= t, l < K} k[l,d] w[b,t-l,d] + bias[d] w[b,t,d]
 //   y = m post

@@ -5,7 +5,7 @@
 //
 //   residual, s: [..., D] f32 (f64 for f64): the residual stream    x, y: [..., D] activations
 //   w: [D] f32 (f64)
-// Gradient (models.md 6), with r = 1/sqrt(mean(s^2) + eps), n = s r, g = dy w:
+// Gradient, with r = 1/sqrt(mean(s^2) + eps), n = s r, g = dy w:
 //   ds = dsum + r (g - n mean(g n)),   dresidual = dx = ds,   dw += sum over rows of dy n.
 #pragma once
 

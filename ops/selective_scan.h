@@ -1,5 +1,6 @@
-// The selective scan of Mamba (Gu and Dao, 2023, algorithm 2; models.md 1.1 steps 5-7 and section
-// 2), with everything around it that shares its loads:
+// The selective scan of Mamba (Gu and Dao, 2023, algorithm 2; the gate: equations 7 and 8 of
+// "Revealing and Mitigating the Local Pattern Shortcuts of Mamba"), with everything around it that
+// shares its loads:
 //
 //   p[t] = delta[t] * gate[t] + bias            (gate: global selection, before the bias; optional)
 //   dt[t] = softplus(p[t])                      A = -exp(A_log)
@@ -14,8 +15,13 @@
 //   position: [B, T] i32, the index of a token in its own sequence: the state is zero before every
 //     position 0, so rows can be packed. Absent: a row is one sequence.
 // Any N. States, A and sums are f32 (f64); activations f32, bf16 or f64.
-// Gradients: models.md 6. Forward keeps the state every kScanChunk (kCudaScanChunk) steps;
-// backward rebuilds the rest.
+// Gradients, g = dy silu(z) and e[t] = exp(dt[t] A) h[t-1]; lambda is the adjoint of h, backwards:
+//   lambda[t] = C[t] g[t] + exp(dt[t+1] A) lambda[t+1]        du = D g + dt sum_n lambda B
+//   dC = sum over channels of g h       dB = sum over channels of lambda dt u       dD += sum g u
+//   ddt = sum_n lambda (B u + A e)      dA_log += A sum_{b,t} lambda dt e
+//   dp = ddt sigmoid(p),  ddelta = dp gate,  dgate = dp delta,  dbias += sum dp
+//   dz = dy silu'(z) times y before its factor silu(z)
+// Forward keeps the state every kScanChunk (kCudaScanChunk) steps; backward rebuilds the rest.
 #pragma once
 
 #include "ops/kernel.h"

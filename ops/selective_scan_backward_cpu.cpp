@@ -104,7 +104,7 @@ class ScanBackward : ScanChannels<T> {
     states[count] = h;
   }
 
-  /// And back: lambda = C dy + kept[t+1] lambda[t+1] (models.md 6).
+  /// And back: lambda = C dy + kept[t+1] lambda[t+1] (ops/selective_scan.h).
   void reverse(std::int64_t first_row, int count, std::int64_t n, SelectionSums<V>& sums) {
     const V decay = decay_[index(n)];
     const V *dt = this->dt_.data(), *input = this->input_.data(), *dy = dy_.data();

@@ -1,6 +1,6 @@
-// A learned kernel of a long convolution made into taps (models.md 2.1; Fu et al., "Simple
-// hardware-efficient long convolutions", 2023): small weights are squashed to 0, and the skip
-// connection D x becomes part of the tap of the current token.
+// A learned kernel of a long convolution made into taps (Fu et al., "Simple hardware-efficient long
+// convolutions", 2023; models/modules/flashconv.py of ZetangForward/Global_Mamba): small weights
+// are squashed to 0, and the skip connection D x becomes part of the tap of the current token.
 //
 //   w[d, K-1-l] = sign(k[d,l]) max(|k[d,l]| - threshold, 0) + (l = 0: skip[d])
 //

@@ -1,4 +1,4 @@
-// The activation of an implicit filter's network (Sitzmann et al., 2020; models.md 4.1):
+// The activation of an implicit filter's network (Sitzmann et al., 2020; Poli et al., 2023):
 //
 //   y = sin(frequency[d] x)
 //

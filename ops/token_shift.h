@@ -1,5 +1,5 @@
-// The token shift of RWKV-4 (Peng et al., 2023, equations 11-13 and 19-20; models.md 5.1): every
-// channel of a token mixed with that of the token before, once for each matrix that reads it.
+// The token shift of RWKV-4 (Peng et al., 2023, equations 11-13 and 19-20): every channel of a
+// token mixed with that of the token before, once for each matrix that reads it.
 //
 //   y_i[b,t,d] = mix_i[d] x[b,t,d] + (1 - mix_i[d]) x[b,t-1,d]          i < number of mixes, at most 3
 //
@@ -9,7 +9,7 @@
 //     x[:, T-1]. For inference: no gradient goes through them.
 //   position: [B, T] i32, the index of a token in its own sequence: before every position 0 stand
 //     zeros, so rows can be packed. Absent: a row is one sequence.
-// Gradients (models.md 6): dx[t] = sum_i mix_i dy_i[t] + (1 - mix_i) dy_i[t+1],
+// Gradients: dx[t] = sum_i mix_i dy_i[t] + (1 - mix_i) dy_i[t+1],
 //   dmix_i = sum over b, t of dy_i[t] (x[t] - x[t-1]).
 #pragma once
 

@@ -5,7 +5,7 @@
 //   y_t = sum_j P[t, j] v_j
 //   q, y: [B, T, D]    k, v: [B, S, D], S >= T: q's tokens are the last of k's    rows may be strided
 //   position: [B, T] i32, the index of a token in its own sequence, for packed rows; then S = T.
-// Scores and softmax in f32 (f64), P kept in the type of q: [B, T, S]. Gradients (models.md 6):
+// Scores and softmax in f32 (f64), P kept in the type of q: [B, T, S]. Gradients:
 //   dv = P^T dy;  dS = P (dy v^T - rowsum(P (dy v^T))) / sqrt(D);  dq = dS k;  dk = dS^T q.
 #pragma once
 

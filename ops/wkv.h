@@ -1,5 +1,5 @@
-// The WKV operator of RWKV-4 (Peng et al., 2023, section 3.1; models.md 5.1, 5.3 and 6): an average of
-// the values so far, weighted by e^key and by how long ago they were, with a gate.
+// The WKV operator of RWKV-4 (Peng et al., 2023, section 3.1): an average of the values so far,
+// weighted by e^key and by how long ago they were, with a gate.
 //
 //   w = -exp(decay)      wkv[t] = N[t] / Q[t]      y[t] = sigmoid(r[t]) wkv[t]       (r: optional)
 //   N[t] = sum_{i<t} e^{(t-1-i) w + k[i]} v[i] + e^{first + k[t]} v[t]      Q[t]: the same without v
@@ -12,7 +12,13 @@
 //   position: [B, T] i32, the index of a token in its own sequence: the sums are empty before every
 //     position 0, so rows can be packed. Absent: a row is one sequence.
 // Sums, exponents and their maxima are f32 (f64); no exponential exceeds e^0 but that of `first`.
-// Gradients: models.md 6. Forward keeps the state every kWkvChunk steps; backward rebuilds the rest.
+// Gradients, G = dwkv / Q; P and R, the adjoints of the two sums, are 0 behind the last step:
+//   P[t-1] = e^w P[t] + G[t]                        R[t-1] = e^w R[t] - G[t] wkv[t]
+//   dv[t] = G[t] e^{first + k[t]} + e^{k[t]} P[t]
+//   dk[t] = G[t] e^{first + k[t]} (v[t] - wkv[t]) + e^{k[t]} (P[t] v[t] + R[t])
+//   dfirst += sum of the first term of dk
+//   ddecay += w sum_{b,t} G[t] (dN[t]/dw - wkv[t] dQ[t]/dw)
+// Forward keeps the state every kWkvChunk steps; backward rebuilds the rest.
 #pragma once
 
 #include "ops/kernel.h"

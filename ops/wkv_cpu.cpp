@@ -167,7 +167,7 @@ class WkvBackward : WkvChannels<T> {
     return this->after(s, step.k, step.v);
   }
 
-  /// adjoint_ is (P, R) of models.md 6 after the step, and becomes that before it.
+  /// adjoint_ is (P, R) of ops/wkv.h after the step, and becomes that before it.
   void reverse(std::int64_t row, const Step& step) {
     const V from_own = step.dwkv * step.own;
     const V from_first = from_own * (step.v - step.wkv);

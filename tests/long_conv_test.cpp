@@ -21,7 +21,7 @@ struct Results {
   Tensor y, dv, dpre, dpost, dk, dbias;
 };
 
-/// models.md 6, element by element.
+/// The sums of the definition and their derivatives, element by element.
 Results expected(const Case& c, const std::vector<Tensor>& in, const Tensor& dy) {
   const auto [B, T, D, K] = c;
   const auto zeros = [](const Tensor& like) { return Tensor::zeros(like.shape(), DType::f64); };

@@ -1,5 +1,6 @@
-// Mamba from the formulas of its paper (spec: models.md 1.1 and 2), one number at a time: slow,
-// and written without a look at models/ or ops/.
+// Mamba from the formulas of its paper (Gu and Dao, 2023, algorithm 2 and section 3.4; its gate
+// from equations 7 and 8 of "Revealing and Mitigating the Local Pattern Shortcuts of Mamba"), one
+// number at a time: slow, and written without a look at models/ or ops/.
 #pragma once
 
 #include <fmt/format.h>

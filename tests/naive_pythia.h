@@ -1,5 +1,5 @@
-// Pythia from the formulas (spec: models.md 3), one number at a time: slow, and written without a
-// look at models/ or ops/.
+// Pythia from the formulas of GPT-NeoX (Black et al., 2022, section 2.1), one number at a time:
+// slow, and written without a look at models/ or ops/.
 #pragma once
 
 #include <fmt/format.h>

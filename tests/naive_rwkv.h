@@ -1,5 +1,5 @@
-// RWKV from the formulas (spec: models.md 5), one number at a time: slow, its sums over the past taken
-// as they are written, and made without a look at models/ or ops/.
+// RWKV from the formulas of its paper (Peng et al., 2023, section 3.1), one number at a time: slow,
+// its sums over the past taken as they are written, and made without a look at models/ or ops/.
 #pragma once
 
 #include <fmt/format.h>

@@ -31,7 +31,7 @@ struct Parameters {
             Device::cpu, compute) {}
 };
 
-/// One number of training.md 1, in f64.
+/// One number as transformers.AdamW moves it, in f64.
 struct Scalar {
   double p = 0, m = 0, v = 0;
   void step(const TrainSettings& s, double lr, double g, bool decays, int t) {

@@ -39,7 +39,7 @@ constexpr auto kQuestions = std::to_array<Question>({
     {"run.seed", "42 in the release"},
 });
 
-// Of language models (training.md section 2), whose tasks have no examples.
+// Of language models (Table 4), whose tasks have no examples.
 constexpr auto kTextQuestions = std::to_array<Question>({
     {"model.init", "the release sets all biases of Linear layers to 0, the dt bias among them"},
     {"train.lr", "8e-4 in the text and the scripts"},

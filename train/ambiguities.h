@@ -1,5 +1,4 @@
-// What the paper leaves open, and how a run answers it: every result says so (training.md, section
-// 7).
+// What the paper leaves open, and how a run answers it: every result says so.
 #pragma once
 
 #include <string>

@@ -9,8 +9,9 @@
 
 namespace farsight {
 
-/// The learning rate of step `step` (from 0) of `total` (training.md 1): linear from 0 over the first
-/// warmup * total steps, then half a cosine down to 0; `constant` stays at the top.
+/// The learning rate of step `step` (from 0) of `total`: linear from 0 over the first warmup *
+/// total steps, then half a cosine down to 0, as get_cosine_schedule_with_warmup of transformers
+/// has it, which the authors' src/train_dev2.py takes; `constant` stays at the top.
 ///   W = warmup * total:  lr * step / W for step < W, else lr / 2 * (1 + cos(pi (step-W)/(total-W)))
 double learning_rate(const TrainSettings& settings, std::int64_t step, std::int64_t total);
 

@@ -56,8 +56,9 @@ constexpr NamedChoice kRecipes[] = {
      "0, last checkpoint, 100 examples per cell"},
 };
 
-// Whom to follow where text and code disagree, switch by switch (training.md section 1, tasks.md
-// section 11). Rows in which the two agree are named all the same: a recipe says all it stands for.
+// Whom to follow where the paper's text and its code (ZetangForward/Global_Mamba:
+// src/train_dev2.py, configs/, custom_dataset/build_mqar.py) disagree, switch by switch. Rows in
+// which the two agree are named all the same: a recipe says all it stands for.
 // The recipe "farsight" is the built-in values and changes nothing.
 
 // Text: 20,000 examples per configuration; weight decay 0.1; best checkpoint on validation. It

@@ -57,7 +57,8 @@ std::string_view family_of(std::string_view model);
 /// of its family, its own; on the task lm then presets/NAME/lm.toml, lm-FAMILY.toml and lm-MODEL.toml,
 /// and what the recipe says of language models; then
 ///   mamba-2x, mamba-4x   twice, four times the state: d_state
-///   mamba-gs             global selection: gate_kernel = longest length / 4 (models.md section 2)
+///   mamba-gs             global selection: gate_kernel = longest length / 4 (the authors' 128
+///                        taps for 512 tokens and 512 for 2,048)
 ///   hyena, rwkv          l_max, where the task's examples are longer
 ///   pythia-160m          half as many layers again: n_layer
 Assignments model_assignments(std::string_view model, std::string_view preset,

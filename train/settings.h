@@ -53,8 +53,8 @@ struct RunSettings {
   std::string out;
 };
 
-/// Sizes of the model; a family reads those it has. The defaults are those of Mamba-130M (spec: the
-/// Hugging Face configuration).
+/// Sizes of the model; a family reads those it has. The defaults are those of Mamba-130M
+/// (config.json of state-spaces/mamba-130m-hf).
 struct ModelSettings {
   std::int64_t vocab_size = 50280;
   std::int64_t d_model = 768;

@@ -81,7 +81,7 @@ def measure_scan(sizes, runs):
 
 def mean_batch(preset):
     """The average global batch: {length: (rows, labels a row)}. A cell (length, pairs) exists when
-    pairs <= length / 4, and all cells are drawn alike (spec of the task; data/batches.h)."""
+    pairs <= length / 4, and all cells are drawn alike (docs/tasks.md; data/batches.h)."""
     data = preset["data"]
     pairs = {t: [p for p in data["pairs"] if p <= t / 4] for t in data["lengths"]}
     cells = sum(len(p) for p in pairs.values())

@@ -13,7 +13,7 @@
 //
 // How documents become blocks was decided when the folder was built (Packing): the documents of a
 // group are concatenated, the group is cut into blocks, and what is left of it is dropped
-// (spec: groups of 1,000 documents, blocks of 2,048, nothing between documents).
+// (the authors: groups of 1,000 documents, blocks of 2,048, nothing between documents).
 //
 // Errors: Error(storage) for a folder that is none, Error(corrupt) naming file and byte for one that
 // is damaged, Error(data) for one that does not fit the tokenizer or the model.

@@ -1,8 +1,8 @@
-// The attention-like matrix of a layer (results.md 7; equation 5 of "Revealing and Mitigating the
-// Local Pattern Shortcuts of Mamba"): how much of source position s is in what the layer's operation
-// gives at target position t. y[t] = sum_s W_c[t,s] x[s] holds exactly for every channel c; which
-// operation, which x, and what of it lies outside W is said in its header (ops/weight_matrix.h lists
-// them). Shown is the mean over all channels (Pythia: heads)
+// The attention-like matrix of a layer (equation 5 of "Revealing and Mitigating the Local Pattern
+// Shortcuts of Mamba"): how much of source position s is in what the layer's operation gives at
+// target position t. y[t] = sum_s W_c[t,s] x[s] holds exactly for every channel c; which operation,
+// which x, and what of it lies outside W is said in its header (ops/weight_matrix.h lists them).
+// Shown is the mean over all channels (Pythia: heads)
 //
 //   M[t,s] = mean_c |W_c[t,s]|        or signed: mean_c W_c[t,s]
 //   row-normalised: M[t,s] / sum_s' |M[t,s']|

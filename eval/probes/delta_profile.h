@@ -1,5 +1,5 @@
-// How long a step Mamba takes at each kind of token (results.md 7): the mean of dt over all channels
-// and over the positions that have a role, of one layer.
+// How long a step Mamba takes at each kind of token (docs/probes.md): the mean of dt over all
+// channels and over the positions that have a role, of one layer.
 //
 //   dt[t] = softplus(q[t] s[t] + bias)         as the scan takes it
 //   plain: softplus(q[t] + bias)               as it would be without the factor s of global selection

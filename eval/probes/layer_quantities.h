@@ -1,5 +1,5 @@
-// What a layer's matrix says about recall, in numbers (results.md 7). M is the mean over channels of
-// |W| (eval/probes/attention_matrix.h), and
+// What a layer's matrix says about recall, in numbers (docs/probes.md). M is the mean over channels
+// of |W| (eval/probes/attention_matrix.h), and
 //
 //   mass_t(S) = sum of M[t,s] over the positions s in S, over the sum of M[t,s] over all s <= t
 //

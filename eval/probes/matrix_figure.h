@@ -1,5 +1,5 @@
-// A matrix as a picture (results.md 6 and 7): black is 0, the upper end the 99.5th percentile; the
-// source position runs to the right, the target position down.
+// A matrix as a picture, as in Figures 4 and 8 to 10 of the paper. The scale is ours: black is 0,
+// the upper end the 99.5th percentile. Source positions run to the right, target positions down.
 #pragma once
 
 #include <string>

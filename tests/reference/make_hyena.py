@@ -3,7 +3,7 @@
 
     python3 tests/reference/make_hyena.py          (torch 2.15, safetensors 0.8)
 
-hyena/, hyena-safari/         a tiny random model in either form (models.md 4.1, 4.2), its weights named
+hyena/, hyena-safari/         a tiny random model in either form (models/hyena.h), its weights named
                               as HazyResearch/zoology and HazyResearch/safari name them: the one sine
                               of a filter under its three places, buffers and the tied head among the
                               parameters; config.json in the words of either project

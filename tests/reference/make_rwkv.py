@@ -7,7 +7,7 @@ rwkv/                         a tiny random RWKV-4 as transformers saves it, in 
 rwkv.pth                      the same weights by torch.save, under the names of BlinkDL/RWKV-LM
 rwkv-numbers.safetensors      see reference_numbers.py
 rwkv-mlp/, rwkv-mlp-numbers.safetensors
-                              the form of the paper's code (models.md 5.1), written here in PyTorch
+                              the form of the paper's code (models/rwkv.h), written here in PyTorch
                               from the formulas: WKV is the sum of its definition, no running maximum
 
 Deterministic: seeds are fixed, everything runs on the CPU with one thread. transformers keeps the sums

@@ -1,5 +1,5 @@
-// What a reproduction has to show, as data, and whether it does: the acceptance bands of results.md
-// section 8 and the order relations that the paper claims (results.md sections 1 to 3).
+// What a reproduction has to show, as data, and whether it does: acceptance bands around the
+// numbers of the paper's tables, which are ours, and the order relations that the paper claims.
 #pragma once
 
 #include <functional>
@@ -33,7 +33,7 @@ struct Claim {
   std::vector<Condition> premises{};
 };
 
-/// The bands of results.md section 8, for the paper's models and sizes.
+/// Bands around the numbers of Tables 1 to 4, for the paper's models and sizes.
 std::span<const Claim> acceptance_bands();
 /// The paper's own claims that are orders, not heights: what smaller models can show too.
 std::span<const Claim> order_claims();

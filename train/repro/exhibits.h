@@ -1,5 +1,5 @@
 // The paper's tables and figures that can be made again, as data: what is trained and tested for
-// each (results.md sections 1 to 4 and 6; training.md section 1.1).
+// each, numbered as in arXiv 2410.15678.
 #pragma once
 
 #include <span>

@@ -30,8 +30,8 @@ class Outcomes {
   std::optional<SeedStatistics> accuracy(const Trial& trial) const;
   /// Scores of each seed that is there.
   std::vector<const TestScore*> scores(const Trial& trial) const;
-  /// Of a test that has every pair in four sections (tasks.md 4.1): the share of answers that each
-  /// section gave, and that of all others, percent, mean over cells and seeds.
+  /// Of a test that has every pair in four sections (position-robustness, Figure 6a): the share of
+  /// answers that each section gave, and that of all others, percent, mean over cells and seeds.
   std::optional<std::vector<double>> section_shares(const Trial& trial) const;
   /// Whether every trial and every training of these exhibits is there, with one seed at least.
   bool complete(const Wanted& wanted) const;

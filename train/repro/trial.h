@@ -9,8 +9,9 @@ namespace farsight {
 /// What is trained. Runs of several seeds and learning rates are the same training.
 struct Training {
   std::string model, task;
-  /// Without the <SEP> target that the paper's n-gram training sets have (tasks.md section 3): the
-  /// control of Table 2.
+  /// Without the <SEP> target that the paper's n-gram training sets have (docs/tasks.md,
+  /// data.separator_target; custom_dataset/build_mqar.py of the authors' code): the control of
+  /// Table 2.
   bool control = false;
   friend auto operator<=>(const Training&, const Training&) = default;
   friend bool operator==(const Training&, const Training&) = default;
