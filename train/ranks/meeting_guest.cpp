@@ -42,9 +42,12 @@ class Guest {
     if (!at.file.empty() && !read_place(at)) return std::nullopt;
     RankLink link;
     if (!greet(at, "control", link.control, until)) return std::nullopt;
+    if (greet(at, "data", link.data, until)) {
+      return listen(std::move(link), until + kGreetingSeconds, true);
+    }
     // Rank 0 may have hung up by now, after a word on the first connection.
-    if (!greet(at, "data", link.data, until)) until = std::min(until, seconds_now() + 1);
-    return listen(std::move(link), until + kGreetingSeconds);
+    constexpr double kWordSeconds = 0.5;
+    return listen(std::move(link), seconds_now() + kWordSeconds, false);
   }
 
   bool greet(const MeetingPlace& at, const char* kind, Socket& socket, double until) {
@@ -70,12 +73,13 @@ class Guest {
   }
 
   /// `until`: rank 0 tells everybody who is missing at the end of the time that all have, or a
-  /// moment later.
-  std::optional<Meeting> listen(RankLink link, double until) {
+  /// moment later. `whole`: both connections are there; else this rank has to come again.
+  std::optional<Meeting> listen(RankLink link, double until, bool whole) {
     bool welcome = false;
     while (true) {
       std::string text;
       const Transfer answered = receive_message(link.control, text, kMostGreetingBytes, until);
+      if (!whole && answered == Transfer::late) return std::nullopt;
       if (welcome && answered != Transfer::done) {
         // It never hangs up on those it knows without a word.
         fail(ExitCode::peer, "rank 0 of {} ({}) was lost while the ranks met: {}", place_.world,

@@ -19,10 +19,10 @@
 namespace farsight {
 namespace {
 
-constexpr double kMomentSeconds = 1;    // from the first byte of a greeting to its last
-constexpr double kLingerSeconds = 2;    // after a refusal
-constexpr double kReturnSeconds = 0.3;  // for a rank whose connection closed to come again
-constexpr double kPauseSeconds = 0.1;   // when no connection can be accepted
+constexpr double kMomentSeconds = 1;   // from the first byte of a greeting to its last
+constexpr double kLingerSeconds = 2;   // after a refusal
+constexpr double kReturnSeconds = 1;   // for a rank whose connection closed to come again
+constexpr double kPauseSeconds = 0.1;  // when no connection can be accepted
 
 std::string word_of_refusal(const std::string& sentence) {
   return Json::object({{"refused", sentence}}).dump();
@@ -172,8 +172,9 @@ class Host {
                       greeting.protocol, kMeetingProtocol));
     }
     if (greeting.kind == "gone") {
-      refuse(fmt::format("rank {} of {} will not come: {}", greeting.rank, place_.world,
-                         greeting.who));
+      refuse(
+          fmt::format("rank {} of {} will not come: {}", greeting.rank, place_.world, greeting.who),
+          1, kGreetingSeconds);  // the others have just been started, too
     }
     if (greeting.world != place_.world) {
       refuse_both(fmt::format("rank {} ({}) was started as one of {} ranks, rank 0 as one of {}",
@@ -240,7 +241,7 @@ class Host {
       std::string text;
       if (!heard(socket, text, until)) continue;
       const std::optional<Greeting> greeting = greeting_of(text);
-      if (!greeting || greeting->job != place_.job || greeting->kind == "data") continue;
+      if (!greeting || greeting->job != place_.job || greeting->kind != "control") continue;
       send_message(socket, word, until);
       told++;
     }
