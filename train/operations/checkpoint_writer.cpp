@@ -112,12 +112,12 @@ void CheckpointWriter::save(const TrainState& state, bool best) {
     return;
   }
   const CheckpointBytes bytes = copy();
-  writing_ = std::async(std::launch::async,
-                        [this, bytes, state, best, hold, wait = device_copies_]() mutable {
-                          const std::shared_ptr<void> until_written = std::move(hold);
-                          if (wait) device_calls().wait_for_copies();
-                          write(bytes, state, best);
-                        });
+  writing_ = std::async(std::launch::async, [this, bytes, state, best, hold = std::move(hold),
+                                             wait = device_copies_]() mutable {
+    const std::shared_ptr<void> until_written = std::move(hold);
+    if (wait) device_calls().wait_for_copies();
+    write(bytes, state, best);
+  });
 }
 
 void CheckpointWriter::before_update() {
