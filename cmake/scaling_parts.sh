@@ -21,15 +21,20 @@ now() {
   echo "$((${EPOCHREALTIME/./} / 1000))"
 }
 
+# may_begin NAME: sets `seconds`, which a run that begins now may take; fails when none are left.
+may_begin() {
+  seconds=$((budget - SECONDS < limit ? budget - SECONDS : limit))
+  ((seconds >= 5)) && return 0
+  failed "left out, for the time of BUDGET=$budget is over: $1"
+  return 1
+}
+
 # run NAME RANKS WORDS...: trains to the end, and says why not. Sets `took`, in milliseconds.
 run() {
-  local name=$1 ranks=$2 status began seconds=$((budget - SECONDS < limit ? budget - SECONDS : limit))
+  local name=$1 ranks=$2 status began seconds
   shift 2
   command_line="farsight launch $count $ranks -- mamba train $*"
-  if ((seconds < 5)); then
-    failed "left out, for the time of BUDGET=$budget is over: $name"
-    return 1
-  fi
+  may_begin "$name" || return
   began=$(now)
   timeout -k 15 "$seconds" "$farsight" launch "$count" "$ranks" -- mamba train "$@" \
     --out "$work/$name" >>"$work/$name.log" 2>&1
@@ -47,28 +52,44 @@ run() {
   return 1
 }
 
-# start NAME WORDS...: N ranks in the background.
+# start NAME WORDS...: N ranks in the background; until `deadline` they may take.
 start() {
-  local name=$1
+  local name=$1 seconds
   shift
   command_line="farsight launch $count $most -- mamba train $*"
+  may_begin "$name" || return
+  deadline=$((SECONDS + seconds))
   "$farsight" launch "$count" "$most" -- mamba train "$@" --out "$work/$name" \
     >>"$work/$name.log" 2>&1 &
   launched=$!
 }
 
+# end_launched SECONDS: the run started last has so long to end, and is killed then, with its ranks.
+# Returns its exit code.
+end_launched() {
+  local until=$((SECONDS + $1)) status pid
+  while ! has_ended "$launched" && ((SECONDS < until)); do sleep 0.02; done
+  if ! has_ended "$launched"; then
+    while read -r _ pid; do kill -KILL "$pid" 2>/dev/null; done < <(ranks_of "$launched")
+    kill -KILL "$launched" 2>/dev/null
+  fi
+  wait "$launched"
+  status=$?
+  launched=
+  return "$status"
+}
+
 # wait_for_step NAME STEP: whether the run started last has come so far.
 wait_for_step() {
-  local began=$SECONDS step
+  local step
   while true; do
     step=$(last_step "$1")
     ((${step:-0} >= $2)) && return 0
-    if ! kill -0 "$launched" 2>/dev/null || ((SECONDS - began > limit)); then
+    if ! kill -0 "$launched" 2>/dev/null || ((SECONDS >= deadline)); then
       tail -n 8 "$work/$1.log" >&2
       failed "$1 did not come to step $2"
       kill -TERM "$launched" 2>/dev/null
-      wait "$launched"
-      launched=
+      end_launched 15
       return 1
     fi
     sleep 0.02
@@ -182,12 +203,14 @@ kill_one() {
   need_reference || return
   step=$(some_step)
   rank=$((RANDOM % most))
-  start "$name" "${run_words[@]}"
+  start "$name" "${run_words[@]}" || return
   wait_for_step "$name" 1 || return
   while read -r number pid; do pids[$number]=$pid; done < <(ranks_of "$launched")
   wait_for_step "$name" "$step" || return
   if ((${#pids[@]} != most)); then
     failed "$name: ${#pids[@]} of $most ranks were there to be killed"
+    kill -TERM "$launched"
+    end_launched 15
     return
   fi
   victim=${pids[$rank]}
@@ -201,9 +224,8 @@ kill_one() {
   done
   ended=$(($(now) - began))
   step=$(last_step "$name")
-  wait "$launched"
+  end_launched 15
   status=$?
-  launched=
   ((${#pids[@]} == 0)) || failed "$name: ranks ${!pids[*]} still ran a minute after rank $rank was killed"
   ((status == 8)) || failed "$name: launch ended with $status, and 8 says that a rank was lost"
   said=$(grep -oE "rank $rank of $most .* was lost: [a-z ]*" "$work/$name.log" | head -n 1)
@@ -224,12 +246,11 @@ kill_some() {
 resume_on_half() {
   local name=half step status equal half=$((most / 2))
   need_reference || return
-  start "$name" "${run_words[@]}"
+  start "$name" "${run_words[@]}" || return
   wait_for_step "$name" "$(some_step)" || return
   kill -TERM "$launched"
-  wait "$launched"
+  end_launched 60 # a checkpoint is written
   status=$?
-  launched=
   step=$(last_step "$name")
   ((status == 75)) || failed "$name: launch ended with $status, and 75 says that a checkpoint was saved"
   run "$name" "$half" "${run_words[@]}" || return
