@@ -2,10 +2,13 @@
 #include "data/corpus/file_hashes.h"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <string>
+#include <utility>
 
 #include "core/check.h"
+#include "core/clock.h"
 #include "core/files.h"
 #include "tests/temporary_folder.h"
 
@@ -36,6 +39,19 @@ class HashedFile {
   int reads_ = 0;
 };
 
+/// The time of change has the kernel's ticks: returns when another write gets another one.
+void wait_for_a_tick(const fs::path& changed, const fs::path& beside) {
+  const auto time_of = [](const fs::path& path) {
+    struct stat info = {};
+    REQUIRE(::stat(path.c_str(), &info) == 0);
+    return std::pair(info.st_ctim.tv_sec, info.st_ctim.tv_nsec);
+  };
+  for (const double until = seconds_now() + 10; seconds_now() < until;) {
+    write_plainly(beside, "");
+    if (time_of(beside) != time_of(changed)) return;
+  }
+}
+
 }  // namespace
 
 TEST_CASE("file hashes: a file that has not changed is read once") {
@@ -48,6 +64,7 @@ TEST_CASE("file hashes: a file that has not changed is read once") {
   CHECK(file.is_remembered(notes));
   // By the same size and time of writing, which programs can set.
   const auto written = fs::last_write_time(file.path());
+  wait_for_a_tick(file.path(), folder / "tick");
   write_plainly(file.path(), "beforf");
   fs::last_write_time(file.path(), written);
   CHECK_FALSE(file.is_remembered(notes));

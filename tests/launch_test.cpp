@@ -93,8 +93,10 @@ TEST_CASE("launch: the code is that of the rank that failed, and not of those th
 TEST_CASE("launch: of a rank that ends before it has met anybody the others hear at once") {
   const TemporaryFolder folder;
   Words words = quiet(folder.path(), train_words({{"run.out", "run"}}));
-  words[2] = "cd '" + folder.path().string() +
-             "'; test $RANK = 2 && exit 3; exec \"$@\" >out.$RANK 2>err.$RANK";
+  words[2] =
+      "cd '" + folder.path().string() +
+      "'; if [ $RANK = 2 ]; then while ! [ -e err.0 ] || ! [ -e err.1 ]; do sleep 0.01; done; "
+      "exit 3; fi; exec \"$@\" >out.$RANK 2>err.$RANK";
   CHECK(launch({.words = words, .nproc = 3}) == 3);
   for (const int rank : {0, 1})
     CHECK(mentions(errors_of(folder.path(), rank), "rank 2 of 3 will not come: exit code 3"));
@@ -203,7 +205,7 @@ TEST_CASE("ranks as processes: one that is stopped is named when the time is ove
 
 TEST_CASE("ranks as processes: a setting, a count or a rank that is wrong is named before a step") {
   const auto ends = [](const fs::path& folder, const std::vector<std::pair<int, Flags>>& ranks,
-                       int world) {
+                       int world, const char* meeting_seconds = "30") {
     const int port = free_port();
     std::vector<ChildProcess> processes;
     int number = 0;
@@ -211,7 +213,8 @@ TEST_CASE("ranks as processes: a setting, a count or a rank that is wrong is nam
     for (const auto& [rank, flags] : ranks) {
       const fs::path own = folder / std::to_string(number++);
       fs::create_directory(own);
-      Flags more = {{"run.out", (folder / "run").string()}, {"ranks.meeting_timeout", "2"}};
+      Flags more = {{"run.out", (folder / "run").string()},
+                    {"ranks.meeting_timeout", meeting_seconds}};
       more.insert(more.end(), flags.begin(), flags.end());
       processes.push_back(start_rank(own, rank, world, port, train_words(more)));
     }
@@ -235,7 +238,7 @@ TEST_CASE("ranks as processes: a setting, a count or a rank that is wrong is nam
   }
   {
     const TemporaryFolder folder;
-    for (const std::string& text : ends(folder.path(), {{0, {}}, {2, {}}}, 3)) {
+    for (const std::string& text : ends(folder.path(), {{2, {}}, {0, {}}}, 3, "5")) {
       INFO(text);
       CHECK(mentions(text, "rank 1 of 3 did not come"));
     }

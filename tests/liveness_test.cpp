@@ -68,17 +68,14 @@ TEST_CASE(
 }
 
 TEST_CASE("ranks: one that hangs is named when the time for a collective is over") {
-  const auto errors = run_ranks(
-      3,
-      [](Ranks& ranks) {
-        ranks.barrier();
-        if (ranks.rank() == 2) {
-          std::string loss = ranks.liveness().loss_within(20);
-          CHECK(mentions(loss, "rank 2"));
-        }
-        ranks.barrier();
-      },
-      patient_options(0.4));
+  const auto errors = run_ranks(3, [](Ranks& ranks) {
+    ranks.barrier();
+    if (ranks.rank() == 2) {
+      std::string loss = ranks.liveness().loss_within(20);
+      CHECK(mentions(loss, "rank 2"));
+    }
+    ranks.barrier(0.4);
+  });
   CHECK(mentions(errors[0], "rank 2 of 3"));
   CHECK(mentions(errors[0], "did not come to barrier 2 in time"));
   CHECK(errors[1] == errors[0]);
@@ -136,32 +133,35 @@ TEST_CASE("ranks: what one says at its end is told whole, however many signs of 
 }
 
 TEST_CASE("ranks: a process that somebody holds is ended when it is let go of, or after a while") {
-  const auto seconds_until_ended = [](double held_for, double at_most) {
+  /// Whether rank 0 was ended while it was held, for `seconds` at most; later it is in any case.
+  const auto ended_while_held = [](double seconds, double hold_seconds) {
     const int port = free_port();
-    std::atomic<double> ended = 0;
-    errors_of_threads(2, [&](int rank) {
+    std::atomic<bool> ended = false, while_held = false;
+    const auto ends_within = [&](double most) {
+      for (const double until = seconds_now() + most; !ended && seconds_now() < until;)
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      return ended.load();
+    };
+    const auto errors = errors_of_threads(2, [&](int rank) {
       RanksOptions options = patient_options();
       options.liveness.grace_seconds = 0.05;
-      options.liveness.hold_seconds = at_most;
-      const double start = seconds_now();
-      if (rank == 0)
-        options.liveness.end_process = [&](const std::string&) { ended = seconds_now() - start; };
+      options.liveness.hold_seconds = hold_seconds;
+      if (rank == 0) options.liveness.end_process = [&](const std::string&) { ended = true; };
       Ranks ranks(meet(place_of(rank, 2, port), {}), options);
+      std::shared_ptr<void> hold;
+      if (rank == 0) hold = ranks.liveness().hold();
+      ranks.barrier();
       if (rank == 1) return;  // lost
-      std::shared_ptr<void> hold = ranks.liveness().hold();
       CHECK_FALSE(ranks.liveness().loss_within(10).empty());
-      std::this_thread::sleep_for(std::chrono::duration<double>(held_for));
-      if (held_for < at_most) CHECK(ended == 0);
+      while_held = ends_within(seconds);
       hold.reset();
-      for (const double until = seconds_now() + 10; ended == 0 && seconds_now() < until;)
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      CHECK(ends_within(10));
     });
-    return ended.load();
+    CHECK(all_empty(errors));
+    return while_held.load();
   };
-  CHECK(seconds_until_ended(0.4, 60) >= 0.4);
-  const double limited = seconds_until_ended(0.8, 0.2);
-  CHECK(limited >= 0.2);
-  CHECK(limited < 0.8);
+  CHECK_FALSE(ended_while_held(0.4, 60));
+  CHECK(ended_while_held(10, 0.2));
 }
 
 /// Rank 1 of 2 is silent; what rank 0 is told in `wait`.
