@@ -56,6 +56,12 @@ else
   # Many small shares, so that the processes end together; shown in their order, and doctest's own words
   # only of those that failed.
   echo "== unit tests ($directory/bin/farsight_tests): $count cases in $jobs processes"
+  trap 'trap - INT TERM; kill -TERM 0' INT  # what runs in the background does not hear of Ctrl-C
+  twice=$("$directory/bin/farsight_tests" "$@" --list-test-cases | grep -v '^\[doctest\]\|^===' | sort | uniq -d)
+  if [[ -n "$twice" ]]; then # in one process the program notices by itself
+    echo "FAILED  several cases have this name: $twice"
+    failed=$((failed + 1))
+  fi
   all=$((16 * jobs < count ? 16 * jobs : count))
   for ((share = 0; share < all; share++)); do
     ((share < jobs)) || wait -n

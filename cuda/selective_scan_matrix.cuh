@@ -117,15 +117,6 @@ struct TilePlace {
   }
 };
 
-/// Where a step's four channels of lane row `row` stand among the eight fours of that step in shared memory.
-/// A quarter of a warp, whose float4 move at once, has two rows of four steps, or of every other of eight:
-/// 128 bytes apart, they would meet in the same banks. (The forward waits for exponentials, not for banks.)
-__device__ inline int spread(int step, int row) {
-  const int a = (step ^ step / 4) % 4;
-  return row ^
-         (2 * a + a % 2);  // the last bit: so that fours 2 q of one step and the next differ, too
-}
-
 /// scan_softplus with relative error 9e-6, for a p that is rounded to bf16's 2e-3.
 __device__ inline float short_softplus(float x) {
   const float y = exp2_approx(-fabsf(x) * kLog2E);

@@ -60,6 +60,14 @@ __device__ inline void store_tile(unsigned slot, const Words& words) {
   }
 }
 
+/// Where the four channels of lane row `row` stand among the eight fours of a step of four in shared memory.
+/// A quarter of a warp, whose fours move at once, has two rows of the four steps: as they come, 128 bytes
+/// apart, they would meet in the same banks.
+__device__ inline int spread(int step, int row) {
+  return row ^ (2 * step +
+                step % 2);  // the last bit: so that fours 2 q of neighbouring steps differ, too
+}
+
 /// Weights of 32 channels for eight columns, this lane's column being `row`: word 2 m + e holds
 /// channel 2 m + e of the lane rows 2 pair and 2 pair + 1. `fours`: of the column, `step` of its group.
 __device__ inline void load_weights(unsigned (&weights)[4], const float4* fours, int step,

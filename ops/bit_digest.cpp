@@ -1,6 +1,7 @@
 #include "ops/bit_digest.h"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 #include <vector>
 
@@ -33,8 +34,11 @@ void bit_digest(const BitDigestArgs& a) {
   std::vector<std::uint64_t> sums(static_cast<std::size_t>((a.count + kBlock - 1) / kBlock));
   parallel_blocks(a.count, kBlock, [&](std::int64_t begin, std::int64_t end) {
     std::uint64_t sum = 0;
-    for (std::int64_t i = begin; i < end; i++)
-      sum += mixed_word(static_cast<std::uint64_t>(i), a.words[i]);
+    for (std::int64_t i = begin; i < end; i++) {
+      std::uint32_t word = 0;  // the bits of a float, it may be
+      std::memcpy(&word, a.words + i, sizeof word);
+      sum += mixed_word(static_cast<std::uint64_t>(i), word);
+    }
     sums[static_cast<std::size_t>(begin / kBlock)] = sum;
   });
   std::fill_n(a.shares, BitDigestArgs::kShares, std::uint64_t{0});

@@ -124,7 +124,7 @@ TEST_CASE("figure: a large matrix is drawn as means of blocks and kept whole bes
   CHECK(std::count(csv.begin(), csv.end(), '\n') == 200);
   // Rows 0 to 2 of the first column are nan, 2, 4; of the second 1, 3, 5.
   CHECK(csv.starts_with("3,3\n8,9\n"));
-  CHECK(mentions(written.note, "blocks of up to 3 x 1 cells"));
+  CHECK(mentions(written.note, "Drawn as means of blocks of up to 3 x 1 cells"));
   CHECK(mentions(written.note, "99.5th percentile"));
   const SafetensorsFile whole(folder / "matrix.safetensors");
   const Tensor values = whole.load("panel-0001");

@@ -12,7 +12,7 @@
 namespace farsight {
 namespace {
 
-TEST_CASE("mamba gates: each adds the parameters of models.md to a layer of Mamba-130M") {
+TEST_CASE("mamba gates: each adds its parameters to a layer of Mamba-130M") {
   const auto extra = [](GateKind kind, std::int64_t taps) {
     const MambaConfig plain{.n_layer = 1};
     MambaConfig gated = plain;

@@ -91,7 +91,7 @@ TEST_CASE("names: every family leads to ours and back") {
   }
 }
 
-TEST_CASE("names: each family's table counts the parameters of models.md") {
+TEST_CASE("names: each family's table has as many parameters as the family") {
   const auto parameters = [](const NameFamily& f) {
     return std::ranges::count_if(
         f.rules, [](const NameRule& rule) { return rule.kind == NameRule::Kind::parameter; });

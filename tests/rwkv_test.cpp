@@ -101,7 +101,7 @@ TEST_CASE("rwkv: config.json reads back to the same model, and what is no RWKV-4
   CHECK(RwkvConfig::from_json(json).d_ff == 4 * kPublished.d_model);
 }
 
-TEST_CASE("rwkv: it starts as models.md says") {
+TEST_CASE("rwkv: it starts as the released code does") {
   const RwkvConfig config{.vocab_size = 97, .d_model = 64, .n_layer = 4, .d_ff = 128, .l_max = 50};
   Rwkv rwkv(config, Device::cpu, DType::f64);
   rwkv.parameters().initialise(3);

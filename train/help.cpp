@@ -85,7 +85,7 @@ std::string program_help(std::string_view program) {
   text += entry("convert", "writes a checkpoint as others read it");
   text += entry("logits", "writes the logits of given token ids");
   text += '\n';
-  text += entry("VERB --help", "every option and setting of a verb");
+  text += entry("VERB --help", "a verb's options and what is often set; --help-all: everything");
   text += entry("--list WHAT", "tasks, models, presets or recipes");
   text += entry("--version", "version, commit and what it was built for");
   text += fmt::format("\nexample: {} train --task standard --preset pocket --seed 42\n", program);

@@ -10,6 +10,7 @@ namespace farsight {
 namespace {
 
 volatile std::sig_atomic_t caught = 0;  // the first signal; 0: none
+int catching = 0;                       // CatchInterrupts that are alive
 
 constexpr int kSignals[] = {SIGINT, SIGTERM, SIGUSR1};
 
@@ -54,12 +55,14 @@ extern "C" void on_end(int signal) {
 }  // namespace
 
 CatchInterrupts::CatchInterrupts() {
+  if (catching++ > 0) return;
   caught = 0;
   for (const int signal : kSignals) {
     std::signal(signal, on_interrupt);
   }
 }
 CatchInterrupts::~CatchInterrupts() {
+  if (--catching > 0) return;
   for (const int signal : kSignals) {
     std::signal(signal, SIG_DFL);
   }
@@ -79,6 +82,7 @@ EndOnInterrupt::EndOnInterrupt(std::string_view what) {
   for (const int signal : kSignals) {
     std::signal(signal, on_end);
   }
+  if (catching > 0 && caught != 0) on_end(caught);  // it came just before
 }
 EndOnInterrupt::~EndOnInterrupt() {
   for (const int signal : kSignals) {

@@ -11,8 +11,8 @@
 
 namespace farsight {
 
-/// Catches them while it is alive. A second SIGINT or SIGTERM ends the process at once; a second
-/// SIGUSR1, which is a warning, does not.
+/// Catches them while it, or the outermost of several, is alive. A second SIGINT or SIGTERM ends the
+/// process at once; a second SIGUSR1, which is a warning, does not.
 class CatchInterrupts {
  public:
   CatchInterrupts();

@@ -135,7 +135,7 @@ std::vector<Setting> rows_of_runs() {
           "text to validate on (lm), in the same forms; empty = of the wiki corpus "
           "its own, of others the last twentieth of data.corpus"),
       data<&D::tokenizer>("data.tokenizer", "tokenizer",
-                          "tokenizer.json of a language model; empty = "
+                          "tokenizer.json of a language model; empty = the run's own, else "
                           "tokenizer/20B_tokenizer.json of the data folder"),
       data<&D::text_field>("data.text_field", "", "member of a JSON line that has the text"),
       data<&D::documents>("data.documents", "",

@@ -17,9 +17,9 @@ class StepCalendar {
   bool validates_after(std::int64_t step) const { return step == total_ || step % eval_ == 0; }
   /// checkpoint.interval, 0: at each validation. The last step is saved however it is reached.
   bool saves_after(std::int64_t step) const { return step % save_ == 0; }
-  /// ranks.check_interval, 0: never; and the last step.
-  bool compares_after(std::int64_t step) const {
-    return compare_ > 0 && (step == total_ || step % compare_ == 0);
+  /// ranks.check_interval, 0: never; and the last step, which may come early.
+  bool compares_after(std::int64_t step, bool ended = false) const {
+    return compare_ > 0 && (ended || step == total_ || step % compare_ == 0);
   }
   /// Any of these: no later step may have begun.
   bool pauses_after(std::int64_t step) const {

@@ -118,6 +118,7 @@ void train_and_test(const Command& command, RankJob* job) {
   }
   const Display display = first ? stderr_display(settings.log.progress)
                                 : Display{.write = [](std::string_view) {}, .clock = seconds_now};
+  const CatchInterrupts catching;  // until the test's own handler is there
   TrainState state;
   try {
     state = train({settings, model, *record, display, task, job}, resume.checkpoint);

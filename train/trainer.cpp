@@ -158,7 +158,7 @@ class Loop {
     metrics_.seconds = state_.seconds;
     metrics_.memory_bytes = arena(model_.parameters->device()).peak_bytes();
     metrics_.train_accuracy = accuracy_;
-    if (calendar_.compares_after(state_.step)) {
+    if (calendar_.compares_after(state_.step, last)) {
       job_->compare_parameters(model_, state_.step);
       compared_++;
     }

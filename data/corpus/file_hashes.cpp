@@ -51,7 +51,7 @@ std::optional<std::uint64_t> noted_hash(const fs::path& note, const Stamp& stamp
   const std::string_view digits = std::string_view(text).substr(stamp.text.size());
   std::uint64_t hash = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), hash, 16);
-  const bool whole = error == std::errc() && digits.size() == 16 && end == &*digits.end();
+  const bool whole = error == std::errc() && digits.size() == 16 && end == digits.data() + digits.size();
   return whole ? std::optional(hash) : std::nullopt;
 }
 

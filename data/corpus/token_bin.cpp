@@ -79,7 +79,8 @@ TokenBin bin_of(const InputFile& file, std::optional<TokenBinFormat> format) {
   std::vector<std::byte> bytes(std::min<std::uint64_t>(file.bytes(), kLlmcHeaderBytes));
   file.read_at(0, bytes);
   const std::string_view found = recognised_content(text_of(bytes));
-  require(found.empty(), ExitCode::corrupt, "{}: expected token ids, this is {}", file.path(),
+  require(found.empty() || format.has_value(), ExitCode::corrupt,
+          "{}: expected token ids, this is {}; --format takes it for ids all the same", file.path(),
           found);
   std::uint32_t magic = 0;
   if (bytes.size() >= sizeof magic) std::memcpy(&magic, bytes.data(), sizeof magic);

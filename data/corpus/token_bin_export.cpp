@@ -80,21 +80,30 @@ std::vector<std::byte> llmc_header(std::int64_t tokens, int token_bytes) {
   return {bytes.begin(), bytes.end()};
 }
 
-/// The files that are written, none of which may be there.
+fs::path numbered(fs::path path, std::int64_t number) {
+  path.replace_extension();
+  path += fmt::format("_{:06}.bin", number);
+  return path;
+}
+
+/// The files that are written, none of which may be there, nor one that a reader of FILE_*.bin would take
+/// for the next of them.
 std::vector<fs::path> names_of(const fs::path& path, const TokenBinExport& how,
                                std::int64_t count) {
   std::vector<fs::path> names;
+  if (how.tokens_per_file > 0 && fs::exists(numbered(path, count + 1))) {
+    fail(ExitCode::usage,
+         "'{}' is there already and would be read behind the {} files of this export; move it away "
+         "or choose another name",
+         numbered(path, count + 1).string(), count);
+  }
   for (std::int64_t i = 0; i < count; i++) {
-    fs::path name = path;
-    if (how.tokens_per_file > 0) {
-      name.replace_extension();
-      name += fmt::format("_{:06}.bin", i + 1);
-    }
+    const fs::path name = how.tokens_per_file > 0 ? numbered(path, i + 1) : path;
     require(how.overwrite || !fs::exists(name), ExitCode::usage,
             "'{}' is there already, and nothing is overwritten; choose another name, or "
             "--overwrite replaces it",
             name.string());
-    names.push_back(std::move(name));
+    names.push_back(name);
   }
   return names;
 }

@@ -201,7 +201,7 @@ std::string note_of(const std::vector<DrawnCells>& drawn, bool chosen, const Ran
   std::string note;
   if (rows > 1 || columns > 1) {
     note = fmt::format(
-        "DrawnCells as means of blocks of up to {} x {} cells; all values are in the safetensors "
+        "Drawn as means of blocks of up to {} x {} cells; all values are in the safetensors "
         "file.",
         rows, columns);
   }

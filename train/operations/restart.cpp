@@ -18,9 +18,8 @@ void name_latest(const fs::path& run, const fs::path& checkpoint) {
   std::error_code none;
   const fs::path named = fs::exists(run / "latest", none) ? run / "latest" : fs::path();
   const bool own = !checkpoint.empty() && fs::equivalent(parent_of(checkpoint), run, none);
-  if (own && pointed_checkpoint(run, "latest").filename() != checkpoint.filename()) {
-    write_pointer(run / "latest", checkpoint.filename().string());
-  }
+  // What `latest` said is not asked: it may be damaged, and the run goes on from elsewhere all the same.
+  if (own) write_pointer(run / "latest", checkpoint.filename().string());
   if (own || checkpoint.empty() || named.empty()) return;
   const int error = remove_path(named);
   if (error != 0) storage_failure("remove", named, error);

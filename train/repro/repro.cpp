@@ -238,7 +238,9 @@ int carry_out(ReproCommand command) {
   Trained trained;
   if (!command.report_only) {
     for (const PlannedRun& run : runs) {
-      if (is_language_model(run.settings)) require_corpora_there(run.settings);
+      if (!is_language_model(run.settings)) continue;
+      const RunPaths paths = paths_of(command.options.out, run);
+      if (!is_trained(run, paths) || !is_tested(run, paths)) require_corpora_there(run.settings);
     }
     const Machine machine = machine_of(command, device, runs.size());
     const std::vector<RunCost> costs = estimate_costs(runs, command.options.out, machine);
