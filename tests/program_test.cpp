@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <cmath>
+#include <cstdlib>
 
 #include "core/device_calls.h"
 #include "core/json.h"
@@ -89,6 +90,7 @@ TEST_CASE("program: settings that no data satisfies are exit 3") {
 
 TEST_CASE("program: a GPU that is not there is exit 9 and a sentence") {
   if (gpu_available()) return skip("there is one here");
+  if (std::getenv("CUDA_VISIBLE_DEVICES") != nullptr) return skip("GPUs may be hidden here");
   const TemporaryFolder folder;
   check_refused(folder.path(), train_words("a", {"--device", "cuda"}), 9,
                 {"--device cuda", FARSIGHT_CUDA ? "NVIDIA" : "no CUDA", "--device cpu"});
