@@ -173,7 +173,7 @@ struct BackwardWarp {
   /// What is on its way to a lane while the last four steps of a chunk are reversed: it lies where slots
   /// are free by then, behind the GroupSums of the other eight steps. Only the lane itself reads it, so that
   /// await_stages is enough.
-  enum Coming { kThisU, kDelta, kU, kGateOf, kStates = kGateOf + 1 };
+  enum Coming { kThisU, kDelta, kU, kGateOf, kStates };
   __device__ uint2& coming(int what, int i) const {
     // Rows of a step stand together, as they come; half a warp, which reads at once, has four rows.
     const int place = me.pair * 8 + (me.row ^ me.pair / 2 * 4);

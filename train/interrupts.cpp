@@ -82,7 +82,6 @@ EndOnInterrupt::EndOnInterrupt(std::string_view what) {
   for (const int signal : kSignals) {
     std::signal(signal, on_end);
   }
-  if (catching > 0 && caught != 0) on_end(caught);  // it came just before
 }
 EndOnInterrupt::~EndOnInterrupt() {
   for (const int signal : kSignals) {

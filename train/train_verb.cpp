@@ -130,10 +130,10 @@ void train_and_test(const Command& command, RankJob* job) {
   const std::string folder = record->folder().string();
   const std::string trained = fmt::format(
       "after the last step; {} is trained, and the same command goes on with its test", folder);
-  if (CatchInterrupts::requested()) {  // too late for the loop
+  const EndOnInterrupt testing(trained);
+  if (CatchInterrupts::requested()) {  // before that, and too late for the loop
     fail(CatchInterrupts::exit_code(), "interrupted by {} {}", CatchInterrupts::name(), trained);
   }
-  const EndOnInterrupt testing(trained);
   RunResult result{.device = device_text(device) + ranks_text(job),
                    .parameters = model.parameters->count(),
                    .steps = state.step,
